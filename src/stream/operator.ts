@@ -1,0 +1,96 @@
+/**
+ * The contract between the push graph and its operators.
+ *
+ * An operator is written once and lives in two kinds of graph: in-process pipelines, where a node is alive as soon as
+ * it is declared, and apps, where a topic's stream is a template that is instantiated once per task.
+ *
+ * @module
+ */
+import type { Clock } from '../core/clock.ts';
+import type { EventCell } from '../core/event.ts';
+
+/**
+ * Takes one value. Returns nothing when the value has been dealt with, or a promise of that moment: the caller waits for
+ * it before it says that its own value is dealt with, and that is all there is to back-pressure.
+ *
+ * A throw (or a rejection) means that the value failed. `event` may be reused by the caller after the return or after the
+ * promise has settled, whichever is later.
+ */
+export type Receive = (value: unknown, event: EventCell | null) => void | Promise<void>;
+
+/** Where an operator sends what it makes. `next` changes when consumers come and go: read it at each call. */
+export interface Output {
+  next: Receive;
+}
+
+/** An operator that is alive. */
+export interface Operator {
+  /** One per parent, in their order. */
+  readonly inputs: readonly Receive[];
+  /** All parents have ended: send what is held back. Called once. */
+  flush?(): void | Promise<void>;
+  /** Let go of timers and other resources. Called once, after `flush` or instead of it. */
+  close?(): void;
+}
+
+/** Brings an operator to life. A plain function is an operator with one input that holds nothing. */
+export type MakeOperator = (output: Output, scope: Scope) => Operator | Receive;
+
+/** The state of a stateful operator: one value per key of a keyed stream, else one for the instance. */
+export interface OperatorState<S> {
+  get(event: EventCell | null): S;
+  set(event: EventCell | null, value: S): void;
+}
+
+/** What surrounds an instance: a process or a task of an app. */
+export interface Scope {
+  readonly kind: 'process' | 'task';
+  readonly clock: Clock;
+  /** State that lives and dies with the instance in a process, and is committed with the task in an app. */
+  state<S>(start: () => S): OperatorState<S>;
+}
+
+/**
+ * What a stream can be sunk to besides a function: topics, agents, channels.
+ * `'~accepts'` is a function-typed PROPERTY, so that it is checked contravariantly: with a method, a topic of
+ * `'a' | 'b'` would accept any string.
+ */
+export interface Accepts<in In> {
+  readonly '~accepts': (value: In) => void;
+}
+
+/** How an {@link Accepts} takes values inside a graph. Implemented by the layers above under this key. */
+export interface SinkPort {
+  /** Its name, for pictures and errors. */
+  readonly name: string;
+  '~sink'(scope: Scope): Receive;
+}
+
+/** What `sink` takes. */
+export type SinkTarget<T> = Accepts<T> | ((value: T) => unknown);
+
+/** What `update` needs to know of a table. `Table` and `WindowedTable` implement it. */
+export interface TableKeyedBy<in K, V, out R> {
+  readonly '~keyedBy': (key: K) => { value: V; read: R };
+}
+
+/** How a table takes part in a graph. Implemented by `table` under this key. */
+export interface TablePort {
+  readonly name: string;
+  /** An operator that applies `fn` to the row of the event's key and sends the change on. */
+  '~update'(fn: (current: unknown, value: unknown) => unknown, at: ((value: unknown) => number) | undefined): MakeOperator;
+}
+
+/** A row that changed. `previous` and `value` are `undefined` where there is no row. */
+export interface Change<K, V> {
+  readonly key: K;
+  readonly value: V | undefined;
+  readonly previous: V | undefined;
+  readonly window?: WindowInfo | undefined;
+}
+
+/** A window `[start, end)`, integer milliseconds since 1970. */
+export interface WindowInfo {
+  readonly start: number;
+  readonly end: number;
+}
