@@ -181,7 +181,10 @@ export interface Broker {
    *
    * @throws `MR_FENCED` when the producer id has been opened again. `MR_UNKNOWN_TOPIC`.
    */
-  append(frames: readonly Outgoing[], producer?: ProducerAppend): Promise<readonly Placed[] | undefined>;
+  append(
+    frames: readonly Outgoing[],
+    producer?: ProducerAppend,
+  ): Promise<readonly Placed[] | undefined>;
   /** Opens a producer id: fences whoever used it before and tells where it stood. */
   openProducer(id: string): Promise<ProducerState>;
 
