@@ -19,10 +19,16 @@ export interface Clock {
   /** Milliseconds from an unknown start, never backwards. For deadlines and rates. */
   monotonic(): number;
   /** Calls `fn` once, not before `delayMs` have passed. A real timer does not keep the process alive when `unref` is set. */
-  setTimer(delayMs: number, fn: () => void, options?: { readonly unref?: boolean | undefined }): Timer;
+  setTimer(
+    delayMs: number,
+    fn: () => void,
+    options?: { readonly unref?: boolean | undefined },
+  ): Timer;
   /** Resolves when other work that is ready (I/O, timers, messages) has had its turn. */
   turn(): Promise<void>;
 }
+
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The platform's clock. */
 export function systemClock(): Clock {
@@ -30,8 +36,19 @@ export function systemClock(): Clock {
     now: () => Date.now(),
     monotonic: () => performance.now(),
     setTimer(delayMs, fn, options) {
-      const handle = setTimeout(fn, Math.min(delayMs, 2 ** 31 - 1));
-      if (options?.unref === true) handle.unref();
+      const dueMs = performance.now() + delayMs;
+      let handle: NodeJS.Timeout;
+      const arm = (leftMs: number): void => {
+        handle = setTimeout(fire, Math.min(Math.ceil(leftMs), MAX_TIMEOUT_MS));
+        if (options?.unref === true) handle.unref();
+      };
+      const fire = (): void => {
+        // The platform's timers end after 25 days, and at times a fraction of a millisecond early.
+        const leftMs = dueMs - performance.now();
+        if (leftMs > 0) arm(leftMs);
+        else fn();
+      };
+      arm(Math.max(0, delayMs));
       return { cancel: () => clearTimeout(handle) };
     },
     turn: () => new Promise((resolve) => setImmediate(resolve)),
@@ -63,7 +80,9 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 
 /** The error of a wait that `signal` ended. */
 export function abortError(signal?: AbortSignal): MillraceError {
-  return new MillraceError('MR_ABORTED', 'the wait was aborted by its signal', { cause: signal?.reason });
+  return new MillraceError('MR_ABORTED', 'the wait was aborted by its signal', {
+    cause: signal?.reason,
+  });
 }
 
 /** A clock that stands still until a test advances it. Starts at `now` (default 0) on both scales. */
@@ -71,6 +90,7 @@ export class VirtualClock implements Clock {
   #wallMs: number;
   #monotonicMs = 0;
   #order = 0;
+  #advancing: Promise<void> = Promise.resolve();
   readonly #timers: { dueMs: number; order: number; fn: () => void }[] = [];
 
   constructor(now = 0) {
@@ -100,25 +120,49 @@ export class VirtualClock implements Clock {
     return new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Moves time forward, firing due timers in order, and lets the work that each one starts run dry in between. */
-  async advance(byMs: number): Promise<void> {
+  /** How many timers are set and have not fired: 0 at the end of a test that let go of everything. */
+  get timers(): number {
+    return this.#timers.length;
+  }
+
+  /**
+   * Moves time forward, firing due timers in order, and lets the work that each one starts run dry in between. Calls that
+   * overlap take effect one after the other. Rejects with what a timer throws; time then stands where that timer was due.
+   *
+   * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` for a negative or infinite time.
+   */
+  advance(byMs: number): Promise<void> {
+    if (!Number.isFinite(byMs) || byMs < 0)
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `time cannot be advanced by ${String(byMs)} ms; to set the wall clock back use jump()`,
+      );
+    const advanced = this.#advancing.then(() => this.#advance(byMs));
+    this.#advancing = advanced.catch(() => undefined);
+    return advanced;
+  }
+
+  /** Makes the wall clock jump, as an administrator or NTP does; the monotonic scale does not move. */
+  jump(byMs: number): void {
+    this.#wallMs += byMs;
+  }
+
+  async #advance(byMs: number): Promise<void> {
     const untilMs = this.#monotonicMs + byMs;
     for (;;) {
       await this.turn();
       const next = this.#timers.toSorted((a, b) => a.dueMs - b.dueMs || a.order - b.order)[0];
       if (next === undefined || next.dueMs > untilMs) break;
       this.#timers.splice(this.#timers.indexOf(next), 1);
-      this.#wallMs += next.dueMs - this.#monotonicMs;
-      this.#monotonicMs = next.dueMs;
+      this.#moveTo(next.dueMs);
       next.fn();
     }
-    this.#wallMs += untilMs - this.#monotonicMs;
-    this.#monotonicMs = untilMs;
+    this.#moveTo(untilMs);
     await this.turn();
   }
 
-  /** Makes the wall clock jump, as an administrator or NTP does; the monotonic scale does not move. */
-  jump(byMs: number): void {
-    this.#wallMs += byMs;
+  #moveTo(monotonicMs: number): void {
+    this.#wallMs += monotonicMs - this.#monotonicMs;
+    this.#monotonicMs = monotonicMs;
   }
 }

@@ -82,7 +82,12 @@ export class MillraceError extends Error {
 
   /** True for a MillraceError of any copy of this package: it looks at the code, not at the class. */
   static is(value: unknown): value is MillraceError {
-    return value instanceof Error && 'code' in value && typeof value.code === 'string' && value.code.startsWith('MR_');
+    return (
+      value instanceof Error &&
+      'code' in value &&
+      typeof value.code === 'string' &&
+      value.code.startsWith('MR_')
+    );
   }
 }
 
@@ -94,16 +99,29 @@ export class CoPartitionError extends MillraceError {
   }
 }
 
-/** The message of anything that was thrown. */
+/** The message of anything that was thrown; never throws itself. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof Error) return error.message;
+  try {
+    return String(error);
+  } catch {
+    return `a thrown ${typeof error} without a text`;
+  }
 }
 
 /** A promise of millrace to itself that was broken: a defect in millrace, with the state that shows it. */
-export function assert(condition: boolean, message: string, details?: Readonly<Record<string, unknown>>): asserts condition {
+export function assert(
+  condition: boolean,
+  message: string,
+  details?: Readonly<Record<string, unknown>>,
+): asserts condition {
   if (!condition)
-    throw new MillraceError('MR_INTERNAL', `${message}; this is a defect in millrace, please report it`, {
-      domain: 'internal',
-      details,
-    });
+    throw new MillraceError(
+      'MR_INTERNAL',
+      `${message}; this is a defect in millrace, please report it`,
+      {
+        domain: 'internal',
+        details,
+      },
+    );
 }

@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto';
 
 /** A source of random numbers. */
 export interface Random {
-  /** A number in `[0, 1)`. */
+  /** A number in `[0, 1)`, with at least 32 random bits. */
   next(): number;
-  /** An integer in `[0, below)`. */
+  /** An integer in `[0, below)`, for an integer `below` of 1 to 2³². */
   below(below: number): number;
   /** A lower-case hexadecimal name of `length` digits. */
   name(length?: number): string;
@@ -32,7 +32,8 @@ export function systemRandom(): Random {
 /**
  * The same numbers for the same seed, on every machine. Not for secrets.
  *
- * @see splitmix32 as published by Guy Steele et al., "Fast splittable pseudorandom number generators" (2014)
+ * @see the counter of Guy Steele et al., "Fast splittable pseudorandom number generators" (2014), in 32 bits, mixed with the
+ * constants 21f0aaad and 735a2d97 of Chris Wellons' hash prospector
  */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;

@@ -18,5 +18,9 @@ export type Headers = Readonly<Record<string, string | Uint8Array>>;
 
 /** True for anything with a `then`: one check that works across realms. */
 export function isPromise(value: unknown): value is Promise<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === 'function'
+  );
 }
