@@ -37,7 +37,7 @@ export interface PartitionBounds {
   readonly end: number;
 }
 
-/** A frame on its way to a partition. */
+/** A frame on its way to a partition. The broker writes its place into the frame: give each one to a single append at a time. */
 export interface Outgoing {
   readonly topic: string;
   readonly partition: number;
@@ -118,6 +118,7 @@ export interface OwnedTask {
 export interface TaskCommit {
   readonly task: string;
   readonly epoch: number;
+  /** All positions of the task: one that is not listed is forgotten. */
   readonly positions: readonly Position[];
   /** Stream times, counters and the like; opaque to the broker, at most 64 KiB. */
   readonly meta: Uint8Array;
@@ -140,7 +141,7 @@ export interface Membership {
    * Makes one step of one task durable, whole or not at all. Commits of several tasks may be under way at once; those of one task
    * are called one after the other. The result has one entry per output.
    *
-   * @throws `MR_FENCED` when the task has another owner now: drop its state. `MR_DISK_FULL` (retryable) and `MR_IO`: drop
+   * @throws `MR_FENCED` when the task has another owner now: drop its state. `MR_CLOSED` after {@link Membership.leave}. `MR_DISK_FULL` (retryable) and `MR_IO`: drop
    * the task's state and load what is stored; never call again with the same commit.
    */
   commit(commit: TaskCommit): Promise<readonly Placed[]>;
@@ -172,14 +173,18 @@ export interface Broker {
   topics(): Promise<readonly TopicSpec[]>;
   /** @throws `MR_UNKNOWN_TOPIC`. */
   bounds(topic: string, partition: number): Promise<PartitionBounds>;
-  /** Deletes whole frames that end at or below `before`, at most 4 MiB of them in one step. Resolves to the new start. */
+  /**
+   * Deletes whole frames that end at or below `before`, in transactions of about 4 MiB, so that writers do not wait long.
+   * Resolves to the new start when all of them are gone.
+   */
   truncate(topic: string, partition: number, before: number): Promise<number>;
 
   /**
    * Appends all frames, or none. With `producer`, an append whose sequence was already acknowledged is not repeated: the result
    * is then `undefined`.
    *
-   * @throws `MR_FENCED` when the producer id has been opened again. `MR_UNKNOWN_TOPIC`.
+   * @throws `MR_FENCED` when the producer id has been opened again. `MR_UNKNOWN_TOPIC`. `MR_ARGUMENT_INVALID` for a partition
+   * that the topic does not have, a gap in the sequence, or more than 256 MiB at once.
    */
   append(
     frames: readonly Outgoing[],
@@ -192,7 +197,10 @@ export interface Broker {
   reader(topic: string, partition: number, from: number): PartitionReader;
   /**
    * Resolves when something may have been appended since the call before, by this or another process, or when `timeoutMs` have passed.
-   * May wake for nothing.
+   * May wake for nothing. What was seen is kept per broker object: all who wait at the same time are woken, but a program with
+   * several loops that take turns in waiting opens a broker for each.
+   *
+   * @throws `MR_ABORTED`, and `MR_CLOSED` when the broker is closed meanwhile.
    */
   changed(timeoutMs: number, signal?: AbortSignal): Promise<void>;
 

@@ -9,8 +9,8 @@
  * 16 f64 base offset          24 f64 received at (ms)            32 f64 least timestamp     40 f64 greatest timestamp
  * 48 f64 stream time of the task that wrote it, -Infinity when it carries none
  * 56 u32 count                60 u16 flags                       62 u16 upstream task + 1, 0 when it carries none
- * 64 body: count × { u32|f64 timestamp − least, u16 key length (0xffff: no key), u32 value length (top bit: no value) },
- *    keys, values, headers (flag HEADERS): count × { u16 n, n × { u8 length, name, u32 length, value } }
+ * 64 body: count × { u32 timestamp − least (flag WIDE: f64 timestamp), u16 key length (0xffff: no key),
+ *    u32 value length (top bit: no value) }, keys, values, headers (flag HEADERS): count × { u16 n, n × { u8 length, name, u32 length, value } }
  * ```
  *
  * With flag TEXT the values are JSON texts, stored as one JSON array `[v,v,…]` (no value: `null`), so that a reader can parse
@@ -20,7 +20,7 @@
  */
 import { crc32 } from 'node:zlib';
 
-import { MillraceError } from '../core/errors.ts';
+import { assert, MillraceError } from '../core/errors.ts';
 import type { Headers } from '../core/types.ts';
 
 const MAGIC = 0x3146524d;
@@ -30,6 +30,9 @@ const NO_VALUE = 0x8000_0000;
 
 /** Longest encoded key, in bytes. */
 export const MAX_KEY_BYTES = 65_532;
+
+/** Most headers of a record. */
+const MAX_HEADERS = 65_535;
 
 const TEXT = 1;
 const HEADERS = 2;
@@ -90,7 +93,9 @@ export class FrameBuilder {
   /**
    * Adds a record. Bytes are copied.
    *
-   * @throws `MR_RECORD_TOO_LARGE` when key, value and headers together exceed the limit; nothing is added then.
+   * @throws `MR_RECORD_TOO_LARGE` when key, value and headers together exceed the limit, `MR_KEY_INVALID` for a key over
+   * {@link MAX_KEY_BYTES}, `MR_TIMESTAMP_INVALID` for a timestamp that is not a whole number of milliseconds,
+   * `MR_ARGUMENT_INVALID` for headers that a frame cannot carry. Nothing is added then.
    */
   add(
     timestamp: number,
@@ -107,7 +112,7 @@ export class FrameBuilder {
       return;
     }
     const length = value === null ? 0 : value.length;
-    this.#check(key, length, headers);
+    this.#check(timestamp, key, length, headers);
     if (value !== null) {
       this.#reserveValue(length);
       this.#values.set(value, this.#valueBytes);
@@ -137,13 +142,25 @@ export class FrameBuilder {
     this.#reserveValue(upperBound + 2);
     const at = this.#valueBytes;
     const written = this.#values.write(text ?? 'null', at + 1, encoding);
-    this.#check(key, written, headers);
+    this.#check(timestamp, key, written, headers);
     this.#values[at] = this.#count === 0 ? 0x5b : 0x2c;
     this.#valueBytes = at + 1 + written;
     this.#finish(timestamp, key, text === null ? (NO_VALUE | written) >>> 0 : written, headers);
   }
 
-  #check(key: Uint8Array | null, valueBytes: number, headers: Headers | null): void {
+  #check(
+    timestamp: number,
+    key: Uint8Array | null,
+    valueBytes: number,
+    headers: Headers | null,
+  ): void {
+    // Offsets to the least timestamp are stored as integers: a fraction would be cut off silently.
+    if (!Number.isSafeInteger(timestamp))
+      throw new MillraceError(
+        'MR_TIMESTAMP_INVALID',
+        `the timestamp of a record is ${String(timestamp)}; give whole milliseconds since 1970`,
+        { details: { timestamp } },
+      );
     const keyBytes = key === null ? 0 : key.length;
     const bytes = keyBytes + valueBytes + (headers === null ? 0 : headerLength(headers));
     if (bytes > this.#maxRecordBytes)
@@ -213,6 +230,7 @@ export class FrameBuilder {
   /** The frame of what was added, at least one record; the builder is empty afterwards. */
   build(origin: FrameOrigin | null = null): Frame {
     const count = this.#count;
+    assert(count > 0, 'a frame without records is built');
     let least = Infinity;
     let greatest = -Infinity;
     for (let i = 0; i < count; i++) {
@@ -228,9 +246,10 @@ export class FrameBuilder {
     const bytes = Buffer.allocUnsafeSlow(HEADER_BYTES + bodyBytes);
     let at = HEADER_BYTES;
     for (let i = 0; i < count; i++) {
-      const delta = (this.#timestamps[i] as number) - least;
-      if (wide) at = bytes.writeDoubleLE(delta, at);
+      const timestamp = this.#timestamps[i] as number;
+      if (wide) at = bytes.writeDoubleLE(timestamp, at);
       else {
+        const delta = timestamp - least;
         bytes[at] = delta;
         bytes[at + 1] = delta >>> 8;
         bytes[at + 2] = delta >>> 16;
@@ -261,6 +280,19 @@ export class FrameBuilder {
     if (this.#values.length > 4 * 1024 * 1024) this.#values = Buffer.allocUnsafe(4096);
     return { bytes, count };
   }
+}
+
+/** Whether this is a frame as {@link FrameBuilder.build} and {@link controlFrame} make them. Looks at its mark and lengths only. */
+export function isFrame(frame: Frame): boolean {
+  const { bytes, count } = frame;
+  return (
+    Buffer.isBuffer(bytes) &&
+    bytes.length >= HEADER_BYTES &&
+    bytes.readUInt32LE(0) === MAGIC &&
+    bytes.readUInt32LE(12) === bytes.length - HEADER_BYTES &&
+    bytes.readUInt32LE(56) === count &&
+    count > 0
+  );
 }
 
 /** A frame that only says how far its writer has come, or that it has nothing left to do. Takes one offset. */
@@ -315,6 +347,7 @@ export class FrameView {
   #valueEnds!: Uint32Array;
   #valueLengths!: Uint32Array;
   #headerStart = 0;
+  #headers: (Headers | null)[] | undefined;
 
   private constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -411,7 +444,9 @@ export class FrameView {
   }
 
   headers(i: number): Headers | null {
-    return (this.#flags & HEADERS) === 0 ? null : decodeHeaders(this.#bytes, this.#headerStart, i);
+    if ((this.#flags & HEADERS) === 0) return null;
+    this.#headers ??= decodeHeaders(this.#bytes, this.#headerStart, this.count);
+    return this.#headers[i] ?? null;
   }
 
   /** The whole frame; positions from {@link FrameView.keyStart} point into it. */
@@ -446,7 +481,7 @@ export class FrameView {
     let at = HEADER_BYTES;
     for (let i = 0; i < count; i++) {
       if (wide) {
-        timestamps[i] = this.leastTimestamp + bytes.readDoubleLE(at);
+        timestamps[i] = bytes.readDoubleLE(at);
         at += 8;
       } else {
         timestamps[i] = this.leastTimestamp + bytes.readUInt32LE(at);
@@ -495,7 +530,13 @@ function grow(buffer: Buffer, used: number, more: number): Buffer {
 
 function headerLength(headers: Headers): number {
   let bytes = 2;
-  for (const [name, value] of Object.entries(headers)) {
+  const entries = Object.entries(headers);
+  if (entries.length > MAX_HEADERS)
+    throw new MillraceError(
+      'MR_ARGUMENT_INVALID',
+      `a record with ${entries.length} headers exceeds the limit of ${MAX_HEADERS}`,
+    );
+  for (const [name, value] of entries) {
     const nameBytes = Buffer.byteLength(name);
     if (nameBytes > 255)
       throw new MillraceError(
@@ -525,23 +566,26 @@ function encodeHeaders(all: readonly (Headers | null)[]): Buffer {
   return Buffer.concat(parts);
 }
 
-function decodeHeaders(bytes: Buffer, start: number, record: number): Headers | null {
+/** Headers of all records: they have no index, so one pass for the frame is cheaper than one for each record. */
+function decodeHeaders(bytes: Buffer, start: number, count: number): (Headers | null)[] {
+  const all: (Headers | null)[] = [];
   let at = start;
-  for (let i = 0; ; i++) {
+  for (let i = 0; i < count; i++) {
     const entries = bytes.readUInt16LE(at);
     at += 2;
-    const headers: Record<string, Uint8Array> | null =
-      i === record && entries > 0 ? (Object.create(null) as Record<string, Uint8Array>) : null;
-    for (let j = 0; j < entries; j++) {
-      const nameLength = bytes[at] as number;
-      const valueLength = bytes.readUInt32LE(at + 1 + nameLength);
-      if (headers !== null)
-        headers[bytes.toString('utf8', at + 1, at + 1 + nameLength)] = bytes.subarray(
-          at + 5 + nameLength,
-          at + 5 + nameLength + valueLength,
-        );
-      at += 5 + nameLength + valueLength;
+    if (entries === 0) {
+      all.push(null);
+      continue;
     }
-    if (i === record) return headers;
+    const headers = Object.create(null) as Record<string, Uint8Array>;
+    for (let j = 0; j < entries; j++) {
+      const nameEnd = at + 1 + (bytes[at] as number);
+      const valueStart = nameEnd + 4;
+      const valueEnd = valueStart + bytes.readUInt32LE(nameEnd);
+      headers[bytes.toString('utf8', at + 1, nameEnd)] = bytes.subarray(valueStart, valueEnd);
+      at = valueEnd;
+    }
+    all.push(headers);
   }
+  return all;
 }

@@ -1,0 +1,128 @@
+/**
+ * Keys and rows of the log. Every row but the frames (which carry their own checksums) and the change counter begins with
+ * a CRC-32 of the rest, so that a flipped bit is an error and never another position, epoch or end.
+ *
+ * ```
+ * frames     topic id u32, partition u16, base offset u64      → frame
+ * ends       topic id u32, partition u16                       → u32 crc, f64 start, f64 end, f64 last received at
+ * tasks      group, 0, task id                                 → u32 crc, u32 n, n bytes of JSON, meta
+ * producers  id                                                → u32 crc, u32 n, n bytes of JSON, position
+ * groups     group                                             → u32 crc, u32 n, n bytes of JSON
+ * meta       "format", "changes", "ids", "topic:" name         → u32 crc, u32 n, n bytes of JSON ("changes": f64)
+ * ```
+ *
+ * Numbers in keys are big-endian, so that bytewise order is numeric order; numbers in rows are little-endian.
+ *
+ * @module
+ */
+import { crc32 } from 'node:zlib';
+
+import { MillraceError } from '../../core/errors.ts';
+
+const PARTITION_BYTES = 6;
+const FRAME_KEY_BYTES = 14;
+const ENDS_BYTES = 28;
+
+/** Bounds and clock of a partition. */
+export interface Ends {
+  start: number;
+  end: number;
+  receivedAt: number;
+}
+
+/** What a sealed row holds: a small JSON value, and bytes that are the caller's. */
+export interface Row {
+  readonly head: unknown;
+  readonly payload: Uint8Array;
+}
+
+export function textKey(text: string): Buffer {
+  return Buffer.from(text, 'utf8');
+}
+
+export function partitionKey(topicId: number, partition: number): Buffer {
+  const key = Buffer.allocUnsafe(PARTITION_BYTES);
+  key.writeUInt32BE(topicId, 0);
+  key.writeUInt16BE(partition, 4);
+  return key;
+}
+
+export function frameKey(topicId: number, partition: number, baseOffset: number): Buffer {
+  const key = Buffer.allocUnsafe(FRAME_KEY_BYTES);
+  key.writeUInt32BE(topicId, 0);
+  key.writeUInt16BE(partition, 4);
+  return moveFrameKey(key, baseOffset);
+}
+
+/** Points a frame key at another offset of the same partition. */
+export function moveFrameKey(key: Buffer, baseOffset: number): Buffer {
+  key.writeUInt32BE(Math.floor(baseOffset / 2 ** 32), 6);
+  key.writeUInt32BE(baseOffset % 2 ** 32, 10);
+  return key;
+}
+
+/** The base offset that a frame key names. */
+export function offsetOfKey(key: Uint8Array): number {
+  const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+  return view.getUint32(6) * 2 ** 32 + view.getUint32(10);
+}
+
+export function encodeEnds(ends: Ends): Buffer {
+  const bytes = Buffer.allocUnsafe(ENDS_BYTES);
+  bytes.writeDoubleLE(ends.start, 4);
+  bytes.writeDoubleLE(ends.end, 12);
+  bytes.writeDoubleLE(ends.receivedAt, 20);
+  return seal(bytes);
+}
+
+/** The ends that were stored; those of an empty partition when none were. `what` names the row for the error. */
+export function decodeEnds(row: Uint8Array | undefined, what: () => string): Ends {
+  if (row === undefined) return { start: 0, end: 0, receivedAt: 0 };
+  const bytes = unseal(row, what);
+  if (bytes.length !== ENDS_BYTES) throw corrupt(what());
+  return {
+    start: bytes.readDoubleLE(4),
+    end: bytes.readDoubleLE(12),
+    receivedAt: bytes.readDoubleLE(20),
+  };
+}
+
+export function encodeRow(head: unknown, payload: Uint8Array = new Uint8Array(0)): Buffer {
+  const text = Buffer.from(JSON.stringify(head), 'utf8');
+  const bytes = Buffer.allocUnsafe(8 + text.length + payload.length);
+  bytes.writeUInt32LE(text.length, 4);
+  bytes.set(text, 8);
+  bytes.set(payload, 8 + text.length);
+  return seal(bytes);
+}
+
+/** @throws `MR_CORRUPT` naming `what`. */
+export function decodeRow(row: Uint8Array, what: () => string): Row {
+  const bytes = unseal(row, what);
+  if (bytes.length < 8 || bytes.length < 8 + bytes.readUInt32LE(4)) throw corrupt(what());
+  const headEnd = 8 + bytes.readUInt32LE(4);
+  return {
+    head: JSON.parse(bytes.toString('utf8', 8, headEnd)) as unknown,
+    // A copy: callers keep it, and it must not pin or share what the store handed out.
+    payload: Uint8Array.prototype.slice.call(bytes, headEnd),
+  };
+}
+
+function seal(bytes: Buffer): Buffer {
+  bytes.writeUInt32LE(crc32(bytes.subarray(4)), 0);
+  return bytes;
+}
+
+function unseal(row: Uint8Array, what: () => string): Buffer {
+  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+  if (bytes.length < 4 || bytes.readUInt32LE(0) !== crc32(bytes.subarray(4))) throw corrupt(what());
+  return bytes;
+}
+
+function corrupt(what: string): MillraceError {
+  return new MillraceError(
+    'MR_CORRUPT',
+    `${what} is damaged: its checksum is wrong; restore the directory from a backup`,
+    { domain: 'external', details: { what } },
+  );
+}

@@ -1,0 +1,51 @@
+/**
+ * Stores in memory that several brokers of one process share by name. Whoever wants sharing owns such an object and passes
+ * it to every `openBroker`; there is no registry behind anybody's back.
+ *
+ * A store lives from its first opening to its last closing; then its content is gone.
+ *
+ * @module
+ */
+import { MillraceError } from '../core/errors.ts';
+import type { Kv } from '../kv/kv.ts';
+
+/** Names and their open stores. */
+export class SharedStores {
+  readonly #stores = new Map<string, { readonly kv: Kv; users: number }>();
+
+  /** The store of that name, made with `make` if nobody has it open. Close what is returned; the last one to close it ends it. */
+  open(name: string, make: () => Kv): Kv {
+    let store = this.#stores.get(name);
+    if (store === undefined) {
+      store = { kv: make(), users: 0 };
+      this.#stores.set(name, store);
+    }
+    store.users++;
+    const { kv } = store;
+    return share(kv, name, async () => {
+      await kv.flush();
+      store.users--;
+      if (store.users > 0) return;
+      this.#stores.delete(name);
+      await kv.close();
+    });
+  }
+}
+
+/** The same store with a life of its own: closing it calls `release` once and leaves others alone. */
+function share(kv: Kv, name: string, release: () => Promise<void>): Kv {
+  let closing: Promise<void> | undefined;
+  const open = (): Kv => {
+    if (closing !== undefined)
+      throw new MillraceError('MR_CLOSED', `the store memory:${name} is closed; open it again`);
+    return kv;
+  };
+  return {
+    maxKeyBytes: kv.maxKeyBytes,
+    get: (table, key) => open().get(table, key),
+    range: (table, range) => open().range(table, range),
+    transact: async (body) => await open().transact(body),
+    flush: async () => await open().flush(),
+    close: () => (closing ??= release()),
+  };
+}

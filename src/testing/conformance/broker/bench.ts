@@ -1,0 +1,117 @@
+/**
+ * What the cases of the broker suite share.
+ *
+ * @module
+ */
+import assert from 'node:assert/strict';
+
+import type { Broker, Outgoing, Placed, TaskCommit, TopicSpec } from '../../../broker/broker.ts';
+import { FrameBuilder, type Frame, type FrameView } from '../../../broker/frame.ts';
+import type { VirtualClock } from '../../../core/clock.ts';
+
+/** What a case gets: an empty broker, and the clock that it lives by, standing at {@link START_MS}. */
+export interface Bench {
+  readonly broker: Broker;
+  readonly reopen: () => Promise<Broker>;
+  readonly clock: VirtualClock;
+}
+
+export type Cases = Readonly<Record<string, (bench: Bench) => Promise<void>>>;
+
+/** Wall clock at the beginning of each case, in milliseconds. */
+export const START_MS = 1_000_000;
+
+export function topicSpec(name: string, overrides: Partial<TopicSpec> = {}): TopicSpec {
+  return { name, partitions: 1, codec: 'json', role: 'source', ...overrides };
+}
+
+/** A frame with one record per text, in binary form, without keys. */
+export function frameOf(...texts: string[]): Frame {
+  const builder = new FrameBuilder({ text: false, maxRecordBytes: 1 << 26 });
+  for (const text of texts) builder.add(1, null, Buffer.from(text));
+  return builder.build();
+}
+
+/** `count` frames with one record each for `t[0]`. */
+export function framesOf(count: number, text: string): Outgoing[] {
+  return Array.from({ length: count }, () => ({ topic: 't', partition: 0, frame: frameOf(text) }));
+}
+
+export async function append(
+  broker: Broker,
+  topic: string,
+  partition: number,
+  ...texts: string[]
+): Promise<Placed> {
+  const placed = await broker.append([{ topic, partition, frame: frameOf(...texts) }]);
+  assert.equal(placed?.length, 1);
+  return placed[0] as Placed;
+}
+
+export async function produce(
+  broker: Broker,
+  epoch: number,
+  sequence: number,
+  position: string | undefined,
+  ...texts: string[]
+): Promise<readonly Placed[] | undefined> {
+  return await broker.append([{ topic: 't', partition: 0, frame: frameOf(...texts) }], {
+    id: 'loader',
+    epoch,
+    sequence,
+    position: position === undefined ? undefined : Buffer.from(position),
+  });
+}
+
+export function commitOf(task: string, epoch: number, outputs: readonly Outgoing[]): TaskCommit {
+  return { task, epoch, positions: [], meta: new Uint8Array(0), outputs };
+}
+
+/** Offset and text of every record from `from` on. */
+export async function readAll(
+  broker: Broker,
+  topic: string,
+  partition: number,
+  from = 0,
+): Promise<[number, string][]> {
+  const records: [number, string][] = [];
+  const reader = broker.reader(topic, partition, from);
+  for (let view = await reader.next(); view !== undefined; view = await reader.next())
+    for (let i = 0; i < view.count; i++) records.push([view.baseOffset + i, textAt(view, i)]);
+  return records;
+}
+
+export function values(records: readonly [number, string][]): string[] {
+  return records.map(([, text]) => text);
+}
+
+export function textAt(view: FrameView, i: number): string {
+  return decode(view.value(i)) as string;
+}
+
+export function decode(bytes: Uint8Array | null): string | null {
+  return bytes === null ? null : Buffer.from(bytes).toString('utf8');
+}
+
+/** Lets `changed` see what was appended so far. */
+export async function settle(broker: Broker, clock: VirtualClock): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    const waiting = broker.changed(1);
+    await clock.advance(1);
+    await waiting;
+  }
+}
+
+/** Asserts that a call fails with `code` and returns its error. */
+export async function fails(
+  call: Promise<unknown> | (() => Promise<unknown>),
+  code: string,
+): Promise<Record<string, unknown>> {
+  let caught: unknown;
+  await assert.rejects(call, (error: unknown) => {
+    caught = error;
+    assert.equal((error as { code?: unknown }).code, code, String(error));
+    return true;
+  });
+  return caught as Record<string, unknown>;
+}
