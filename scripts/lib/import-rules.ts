@@ -48,7 +48,10 @@ interface DriverUse {
 /** File, or folder ending in a slash → the drivers it may name. */
 const driverUsers: Readonly<Record<string, DriverUse>> = {
   // the one place that turns a URL scheme into a driver, and puts a kv under the log
-  'broker/open.ts': { drivers: ['broker/memory', 'broker/log', 'kv/lmdb'], eager: false },
+  'broker/open.ts': {
+    drivers: ['broker/memory', 'broker/log', 'kv/lmdb', 'kv/simulated'],
+    eager: false,
+  },
   // the twins that simulate are what it offers
   'testing/': { drivers: ['broker/memory', 'broker/log', 'kv/simulated'], eager: true },
 };
