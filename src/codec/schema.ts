@@ -42,7 +42,7 @@ export function unchecked<T>(): Schema<T> {
 }
 
 /** True for what {@link unchecked} made: validation can be left out, not just be quick. */
-export function isUnchecked(schema: Schema<unknown, never>): boolean {
+export function isUnchecked(schema: Schema<unknown, unknown>): boolean {
   return schema['~standard'].vendor === UNCHECKED;
 }
 
@@ -51,10 +51,10 @@ export function isUnchecked(schema: Schema<unknown, never>): boolean {
  *
  * It throws `MR_SCHEMA_VIOLATION` with the first {@link MAX_ISSUES} issues in its text and all of them in `details.issues` as
  * `{ path, message }`, also when the schema itself throws; and `MR_OPTION_INVALID` for a schema that answers with a promise:
- * schemas of topics and tables must be synchronous.
+ * schemas of topics and tables must be synchronous. (A zod schema answers with a promise when a function in it throws.)
  */
-export function validator<Out>(schema: Schema<Out, never>, where: string): Validator<Out> {
-  const standard: StandardSchemaV1.Props<never, Out> = schema['~standard'];
+export function validator<Out>(schema: Schema<Out, unknown>, where: string): Validator<Out> {
+  const standard: StandardSchemaV1.Props<unknown, Out> = schema['~standard'];
   if (isUnchecked(schema)) return (value) => value as Out;
   return (value) => {
     let result: ReturnType<typeof standard.validate>;
@@ -106,7 +106,7 @@ function asynchronous(answer: Promise<unknown>, where: string, vendor: string): 
   answer.then(undefined, () => undefined);
   return new MillraceError(
     'MR_OPTION_INVALID',
-    `the schema (${vendor}) of ${where} answered with a promise; schemas must be synchronous here: do what is asynchronous in an agent or a map`,
+    `the schema (${vendor}) of ${where} answered with a promise; schemas must be synchronous here, do what is asynchronous in an agent or a map; if it is synchronous, something in it threw, which zod answers with a promise too`,
     { details: { where, vendor } },
   );
 }

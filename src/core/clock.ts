@@ -126,8 +126,9 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Moves time forward, firing due timers in order, and lets the work that each one starts run dry in between. Calls that
-   * overlap take effect one after the other. Rejects with what a timer throws; time then stands where that timer was due.
+   * Moves time forward, firing due timers in order; the work that each one starts gets a {@link turn} before time goes on.
+   * Calls that overlap take effect one after the other. Rejects with what a timer throws; time then stands where that timer
+   * was due.
    *
    * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` for a negative or infinite time.
    */
