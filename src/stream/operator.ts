@@ -78,7 +78,10 @@ export interface TableKeyedBy<in K, V, out R> {
 export interface TablePort {
   readonly name: string;
   /** An operator that applies `fn` to the row of the event's key and sends the change on. */
-  '~update'(fn: (current: unknown, value: unknown) => unknown, at: ((value: unknown) => number) | undefined): MakeOperator;
+  '~update'(
+    fn: (current: unknown, value: unknown) => unknown,
+    at: ((value: unknown) => number) | undefined,
+  ): MakeOperator;
 }
 
 /** A row that changed. `previous` and `value` are `undefined` where there is no row. */

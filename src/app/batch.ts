@@ -1,0 +1,116 @@
+/**
+ * A batch of records on its way to the partitions of one topic.
+ *
+ * @module
+ */
+import type { Outgoing } from '../broker/broker.ts';
+import { FrameBuilder } from '../broker/frame.ts';
+import { keyRef } from '../codec/key.ts';
+import { partitionOf } from '../codec/partition.ts';
+import type { KeyRef } from '../core/event.ts';
+import type { Headers } from '../core/types.ts';
+import { addRecord, isText } from '../runtime/format.ts';
+import type { TopicFormat } from '../runtime/format.ts';
+import { checkPartition } from '../runtime/outputs.ts';
+
+/** Keys whose canonical form is remembered. */
+const KEYS = 10_000;
+
+/** How a record is sent. */
+export interface SendOptions {
+  /** Event time, integer milliseconds since 1970. Default: the topic's `timestamp` function, else the clock. */
+  readonly timestamp?: number | undefined;
+  /** Default: the hash of the key; without a key the partitions take turns. */
+  readonly partition?: number | undefined;
+  readonly headers?: Headers | undefined;
+}
+
+/** Where a record of a batch lies: its partition, and how many of the batch lie before it there. */
+export interface PlaceInBatch {
+  readonly partition: number;
+  readonly index: number;
+}
+
+/** Collects records of one topic into one frame per partition. */
+export class Batch {
+  readonly #format: TopicFormat;
+  readonly #builders: (FrameBuilder | undefined)[];
+  readonly #keys = new Map<unknown, KeyRef>();
+  #count = 0;
+  #turn = 0;
+
+  constructor(format: TopicFormat) {
+    this.#format = format;
+    this.#builders = Array.from({ length: format.partitions });
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get bytes(): number {
+    let bytes = 0;
+    for (const builder of this.#builders) bytes += builder?.bytes ?? 0;
+    return bytes;
+  }
+
+  /** Adds a record and returns its partition. Throws what {@link addRecord} throws; nothing is added then. */
+  add(value: unknown, key: unknown, now: number, options: SendOptions | undefined): number {
+    const format = this.#format;
+    const ref = key === undefined || key === null ? null : this.#ref(key);
+    let partition: number;
+    if (options?.partition !== undefined) {
+      partition = options.partition;
+      checkPartition(format, partition);
+    } else {
+      partition =
+        ref === null ? this.#turn % format.partitions : partitionOf(ref.bytes, format.partitions);
+    }
+    let builder = this.#builders[partition];
+    if (builder === undefined) {
+      builder = new FrameBuilder({ text: isText(format), maxRecordBytes: format.maxRecordBytes });
+      this.#builders[partition] = builder;
+    }
+    const timestamp = options?.timestamp;
+    addRecord(
+      builder,
+      format,
+      value,
+      ref,
+      timestamp ?? now,
+      timestamp !== undefined,
+      options?.headers ?? null,
+    );
+    this.#count++;
+    return partition;
+  }
+
+  /** Records added to a partition so far. */
+  countOf(partition: number): number {
+    return this.#builders[partition]?.count ?? 0;
+  }
+
+  /** The frames, at most one per partition; the batch is empty afterwards. */
+  take(): Outgoing[] {
+    const out: Outgoing[] = [];
+    this.#builders.forEach((builder, partition) => {
+      if (builder !== undefined && builder.count > 0)
+        out.push({ topic: this.#format.topic, partition, frame: builder.build() });
+    });
+    this.#count = 0;
+    // Without keys a batch stays together, and the next one goes to the next partition.
+    this.#turn++;
+    return out;
+  }
+
+  #ref(key: unknown): KeyRef {
+    let ref = this.#keys.get(key);
+    if (ref === undefined) {
+      this.#format.checkKey?.(key);
+      ref = keyRef(key);
+      if (this.#keys.size >= KEYS) this.#keys.clear();
+      this.#keys.set(key, ref);
+    }
+    return ref;
+  }
+}

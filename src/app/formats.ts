@@ -1,0 +1,89 @@
+/**
+ * Formats of topics: from what users declare, and for the topics between an app's tasks.
+ *
+ * @module
+ */
+import { msgpack } from '../codec/msgpack.ts';
+import { isCodec, validator } from '../codec/schema.ts';
+import type { Schema } from '../codec/schema.ts';
+import type { Codec } from '../codec/codec.ts';
+import { MillraceError } from '../core/errors.ts';
+import type { TopicFormat } from '../runtime/format.ts';
+import type { TopologyCut } from '../topology/topology.ts';
+import { inRange } from './options.ts';
+import type { Settings } from './options.ts';
+import type { TopicOptions } from './topic.ts';
+
+const PARTITIONS = 4;
+const MAX_PARTITIONS = 1_024;
+
+/** Topic options, whatever their types. */
+export type AnyTopicOptions = TopicOptions<never, never, never, never>;
+
+/** @throws `MR_OPTION_INVALID` */
+export function declaredFormat(
+  topic: string,
+  options: AnyTopicOptions,
+  settings: Settings,
+): TopicFormat {
+  const { validate = 'both' } = options;
+  if (!['both', 'in', 'out', 'off'].includes(validate))
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `validate of topic ${topic} is ${JSON.stringify(validate)}; give 'both', 'in', 'out' or 'off'`,
+    );
+  const [valueCodec, valueSchema] = split(options.value);
+  const [keyCodec, keySchema] = split(options.key);
+  const value =
+    valueSchema === undefined ? undefined : validator(valueSchema, `a value of topic ${topic}`);
+  const key = keySchema === undefined ? undefined : validator(keySchema, `a key of topic ${topic}`);
+  const sending = validate === 'both' || validate === 'in';
+  const reading = validate === 'both' || validate === 'out';
+  return {
+    topic,
+    partitions: inRange(
+      `partitions of topic ${topic}`,
+      options.partitions ?? PARTITIONS,
+      1,
+      MAX_PARTITIONS,
+    ),
+    codec: options.codec ?? valueCodec ?? settings.codec,
+    keyCodec: options.keyCodec ?? keyCodec,
+    checkIn: sending ? value : undefined,
+    checkOut: reading ? value : undefined,
+    checkKey: validate === 'off' ? undefined : key,
+    timestamp: options.timestamp as ((value: unknown) => number) | undefined,
+    maxRecordBytes: settings.maxRecordBytes,
+  };
+}
+
+/**
+ * The topic behind a `groupBy`. Values that arrive there as they were read keep their bytes; others are written as msgpack, which
+ * carries dates, maps and the like.
+ */
+export function repartitionFormat(
+  cut: TopologyCut,
+  from: TopicFormat | undefined,
+  settings: Settings,
+): TopicFormat {
+  return {
+    topic: cut.topic,
+    partitions: cut.partitions,
+    codec: from?.codec ?? msgpack,
+    keyCodec: undefined,
+    checkIn: undefined,
+    checkOut: from?.checkOut,
+    checkKey: undefined,
+    timestamp: undefined,
+    maxRecordBytes: settings.maxRecordBytes * 2,
+  };
+}
+
+function split(
+  declared: unknown,
+): readonly [codec: Codec<unknown> | undefined, schema: Schema<unknown, never> | undefined] {
+  if (declared === undefined) return [undefined, undefined];
+  return isCodec(declared)
+    ? [declared, undefined]
+    : [undefined, declared as Schema<unknown, never>];
+}

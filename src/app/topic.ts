@@ -1,0 +1,138 @@
+/**
+ * Topics as users hold them.
+ *
+ * @module
+ */
+import type { Codec } from '../codec/codec.ts';
+import type { Schema, Validate } from '../codec/schema.ts';
+import { validName } from '../core/names.ts';
+import type { EventCell } from '../core/event.ts';
+import { isTaskScope } from '../runtime/scope.ts';
+import type { StreamEvent } from '../runtime/agent-stream.ts';
+import type { TopicFormat } from '../runtime/format.ts';
+import type { NodeSource } from '../stream/node.ts';
+import type { Accepts, Receive, Scope, SinkPort } from '../stream/operator.ts';
+import { sourceNode } from '../stream/graph.ts';
+import { templateStream } from '../stream/stream.ts';
+import type { Stream } from '../stream/stream.ts';
+import type { SendOptions } from './batch.ts';
+import type { Host } from './host.ts';
+import { TopicProducer } from './producer.ts';
+import type { ProducerOptions } from './producer.ts';
+import { readRecords } from './records.ts';
+import { Sender } from './sender.ts';
+import type { RecordMetadata } from './sender.ts';
+
+/** How a topic is declared. */
+export interface TopicOptions<K, V, In, KIn = K> {
+  /** Schema or codec of keys. Without it keys are strings, or missing. */
+  readonly key?: Schema<K, KIn> | Codec<K> | undefined;
+  /** Schema or codec of values. Without it values are `unknown`. */
+  readonly value?: Schema<V, In> | Codec<V> | undefined;
+  /** How values become bytes. Default: the app's codec, JSON. */
+  readonly codec?: Codec<unknown> | undefined;
+  /** How keys become bytes. Default: canonical key bytes, which are plain UTF-8 for strings. */
+  readonly keyCodec?: Codec<unknown> | undefined;
+  /** 1 to 1,024, fixed when the topic is first used. Default 4. */
+  readonly partitions?: number | undefined;
+  /** Event time of a value, integer milliseconds since 1970. Default: when it is sent. */
+  readonly timestamp?: ((value: V) => number) | undefined;
+  /** When values and keys are checked against their schemas. Default `'both'`. */
+  readonly validate?: Validate | undefined;
+}
+
+/** Keyed topics demand a key; others allow one. */
+export type SendArgs<K, In> = null extends K
+  ? [value: In, options?: SendOptions & { readonly key?: K | undefined }]
+  : [value: In, options: SendOptions & { readonly key: K }];
+
+/**
+ * A durable, partitioned log of records, shared by all apps on its broker. Made by `app.topic`.
+ *
+ * `K` is the key, `V` what readers get (the schema's output), `In` what senders give (the schema's input); stored is the encoded input.
+ */
+export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
+  declare readonly '~accepts': (value: In) => void;
+  readonly name: string;
+  /** @internal */
+  readonly '~format': TopicFormat;
+  readonly #host: Host;
+  readonly #sender: Sender;
+
+  /** @internal Use `app.topic`. */
+  constructor(format: TopicFormat, host: Host) {
+    this.name = validName('topic', format.topic);
+    this['~format'] = format;
+    this.#host = host;
+    this.#sender = new Sender(format, host.clock, () => host.ensureTopic(format));
+  }
+
+  /**
+   * The topic as a stream to declare operators on. It is a template: each task of the app runs a copy of its own, from the first record on.
+   * Each call begins a graph of its own.
+   */
+  stream(): Stream<V, K> {
+    const source: NodeSource = { kind: 'topic', name: this.name };
+    const node = sourceNode('topic', source);
+    this.#host.addSource(node, this['~format']);
+    return templateStream<V, K>(node);
+  }
+
+  /**
+   * Sends a record. Resolves when it is durable; inside processing, when it has been added to the task's commit (offset -1).
+   *
+   * @throws `MR_SCHEMA_VIOLATION`, `MR_ENCODE_FAILED`, `MR_KEY_INVALID`, `MR_TIMESTAMP_INVALID`, `MR_RECORD_TOO_LARGE` for a record that
+   * cannot be sent; `MR_DISK_FULL` (retryable), `MR_IO`, `MR_OVERFLOW` (retryable).
+   */
+  send(...args: SendArgs<K, In>): Promise<RecordMetadata> {
+    const [value, options] = args as readonly [
+      In,
+      (SendOptions & { readonly key?: K }) | undefined,
+    ];
+    const cell = this.#host.processing.find();
+    if (cell === undefined) return this.#sender.send(value, options?.key, options);
+    return new Promise((resolve) => {
+      cell.send(this.name, value, { ...options });
+      resolve({
+        topic: this.name,
+        partition: options?.partition ?? -1,
+        offset: -1n,
+        timestamp: options?.timestamp ?? -1,
+      });
+    });
+  }
+
+  /** Opens a producer that continues where the last one with its id stopped. */
+  async producer<P = unknown>(options: ProducerOptions): Promise<TopicProducer<K, In, P>> {
+    validName('producer', options.id);
+    const format = this['~format'];
+    const broker = await this.#host.ensureTopic(format);
+    return TopicProducer.open<K, In, P>(options, format, this.#host.clock, broker);
+  }
+
+  /**
+   * Every record that is stored now, partition by partition, in order within each. For tests, tools and one-off programs: what processes
+   * continuously is a stream or an agent.
+   *
+   * @throws `MR_DECODE_FAILED`, `MR_SCHEMA_VIOLATION` at a record that cannot be read; `MR_CORRUPT`.
+   */
+  async *records(): AsyncIterableIterator<StreamEvent<V, K>> {
+    const format = this['~format'];
+    yield* readRecords<V, K>(await this.#host.ensureTopic(format), format);
+  }
+
+  /** Returns `value` as it is: gives a literal its context, as in `yield alerts.of({ kind: 'late' })`. */
+  of<X extends In>(value: X): X {
+    return value;
+  }
+
+  /** @internal */
+  '~sink'(scope: Scope): Receive {
+    const format = this['~format'];
+    if (isTaskScope(scope))
+      return (value: unknown, event: EventCell | null) => scope.send(format, value, event);
+    return async (value, event) => {
+      await this.#sender.send(value, event?.key?.key, undefined);
+    };
+  }
+}

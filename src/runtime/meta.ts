@@ -1,0 +1,40 @@
+/**
+ * What a commit carries besides positions and outputs: stream times and counters, so that they are as exact as the state.
+ *
+ * @module
+ */
+import { MillraceError } from '../core/errors.ts';
+import type { SavedInputTime } from '../window/stream-time.ts';
+
+/** Saved with every commit of a task. */
+export interface TaskMeta {
+  readonly format: 1;
+  /** Stream time of the task; `null` before anything is known. */
+  readonly time: number | null;
+  readonly inputs: readonly SavedInputTime[];
+  /** Events processed by the task since the group began. */
+  readonly events: number;
+  /** Events that came for a closed window, by table, since the group began. */
+  readonly late: Readonly<Record<string, number>>;
+}
+
+export const noMeta: TaskMeta = { format: 1, time: null, inputs: [], events: 0, late: {} };
+
+export function encodeMeta(meta: TaskMeta): Uint8Array {
+  return Buffer.from(JSON.stringify(meta));
+}
+
+/** @throws `MR_VERSION_UNSUPPORTED` for what a newer version wrote. */
+export function decodeMeta(bytes: Uint8Array | undefined, task: string): TaskMeta {
+  if (bytes === undefined) return noMeta;
+  const meta = JSON.parse(Buffer.from(bytes).toString()) as TaskMeta;
+  if (meta.format !== 1)
+    throw new MillraceError(
+      'MR_VERSION_UNSUPPORTED',
+      `task ${task} was last committed by a newer version of millrace; upgrade this one`,
+      {
+        details: { task, format: meta.format },
+      },
+    );
+  return meta;
+}

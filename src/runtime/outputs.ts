@@ -1,0 +1,196 @@
+/**
+ * What a task sends: held back until its commit, then appended with it.
+ *
+ * @module
+ */
+import type { Outgoing } from '../broker/broker.ts';
+import { controlFrame, FrameBuilder } from '../broker/frame.ts';
+import type { FrameOrigin } from '../broker/frame.ts';
+import { partitionOf } from '../codec/partition.ts';
+import { MillraceError } from '../core/errors.ts';
+import type { EventCell, KeyRef } from '../core/event.ts';
+import type { Headers } from '../core/types.ts';
+import { addRecord, isText } from './format.ts';
+import type { TopicFormat } from './format.ts';
+
+/** A builder is closed and the next one begun at this many bytes. */
+const FRAME_BYTES = 512 * 1024;
+
+/** Outputs to one topic. */
+class TopicOutput {
+  readonly format: TopicFormat;
+  readonly #builders: (FrameBuilder | undefined)[];
+  #ready: Outgoing[] = [];
+  #readyBytes = 0;
+
+  constructor(format: TopicFormat) {
+    this.format = format;
+    this.#builders = Array.from({ length: format.partitions });
+  }
+
+  get bytes(): number {
+    let bytes = this.#readyBytes;
+    for (const builder of this.#builders) bytes += builder?.bytes ?? 0;
+    return bytes;
+  }
+
+  builder(partition: number): FrameBuilder {
+    let builder = this.#builders[partition];
+    if (builder === undefined) {
+      builder = new FrameBuilder({
+        text: isText(this.format),
+        maxRecordBytes: this.format.maxRecordBytes,
+      });
+      this.#builders[partition] = builder;
+    }
+    return builder;
+  }
+
+  /** Closes the frame of a partition when it is large. */
+  settle(partition: number, builder: FrameBuilder): void {
+    if (builder.bytes < FRAME_BYTES) return;
+    this.#readyBytes += builder.bytes;
+    this.#ready.push({ topic: this.format.topic, partition, frame: builder.build() });
+  }
+
+  /** Everything, per partition in order. `origin` goes with the last frame of each partition. */
+  take(
+    origin: ((partition: number, empty: boolean) => FrameOrigin | null) | undefined,
+  ): Outgoing[] {
+    const out = this.#ready;
+    this.#builders.forEach((builder, partition) => {
+      if (builder === undefined || builder.count === 0) return;
+      const frame = builder.build(origin?.(partition, false) ?? null);
+      out.push({ topic: this.format.topic, partition, frame });
+    });
+    this.#ready = [];
+    this.#readyBytes = 0;
+    return out;
+  }
+}
+
+/** A repartition topic that the task feeds. */
+interface Feed {
+  readonly output: TopicOutput;
+  readonly delayMs: number;
+  /** Stream time that each partition was last told. */
+  readonly told: Float64Array;
+}
+
+/** All outputs of a task since its last commit. */
+export class TaskOutputs {
+  readonly #topics = new Map<string, TopicOutput>();
+  readonly #feeds: Feed[] = [];
+  readonly #upstream: number;
+  #idle = false;
+
+  /** `upstream` is the number of the task among those that feed its repartition topics: its partition. */
+  constructor(upstream: number) {
+    this.#upstream = upstream;
+  }
+
+  /** Bytes held back. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const topic of this.#topics.values()) bytes += topic.bytes;
+    for (const feed of this.#feeds) bytes += feed.output.bytes;
+    return bytes;
+  }
+
+  /** Adds a record. Without a partition, a keyed record goes where its key lives, another to the task's own partition number. */
+  send(
+    format: TopicFormat,
+    value: unknown,
+    key: KeyRef | null,
+    timestamp: number,
+    headers: Headers | null,
+    options: { readonly explicitTime: boolean; readonly partition: number | undefined },
+  ): void {
+    let output = this.#topics.get(format.topic);
+    if (output === undefined) {
+      output = new TopicOutput(format);
+      this.#topics.set(format.topic, output);
+    }
+    const partition =
+      options.partition ??
+      (key === null
+        ? this.#upstream % format.partitions
+        : partitionOf(key.bytes, format.partitions));
+    checkPartition(format, partition);
+    const builder = output.builder(partition);
+    addRecord(builder, format, value, key, timestamp, options.explicitTime, headers);
+    output.settle(partition, builder);
+  }
+
+  /** A writer for a repartition topic. With `raw`, the stored bytes of the value are passed on. */
+  feed(
+    format: TopicFormat,
+    delayMs: number,
+    raw: boolean,
+  ): (value: unknown, key: KeyRef, event: EventCell) => void {
+    const output = new TopicOutput(format);
+    this.#feeds.push({
+      output,
+      delayMs,
+      told: new Float64Array(format.partitions).fill(-Infinity),
+    });
+    return (value, key, event) => {
+      const partition = partitionOf(key.bytes, format.partitions);
+      const builder = output.builder(partition);
+      if (raw && event.raw !== null)
+        builder.add(event.timestamp, key.bytes, event.raw, event.headers);
+      else addRecord(builder, format, value, key, event.timestamp, true, event.headers);
+      output.settle(partition, builder);
+    };
+  }
+
+  get feeds(): boolean {
+    return this.#feeds.length > 0;
+  }
+
+  /** Whether a commit is needed to tell the tasks behind that this one is idle. */
+  needsIdleMark(): boolean {
+    return this.#feeds.length > 0 && !this.#idle;
+  }
+
+  /**
+   * Everything since the last call, for one commit. Each partition of a repartition topic learns the task's stream time: with
+   * its last frame, or, when it gets no records, in a control frame if there is news.
+   */
+  take(streamTime: number, idle: boolean): Outgoing[] {
+    const out: Outgoing[] = [];
+    for (const topic of this.#topics.values()) out.push(...topic.take(undefined));
+    for (const feed of this.#feeds) {
+      const { output, told } = feed;
+      const { topic, partitions } = output.format;
+      const reached = streamTime - feed.delayMs;
+      const origin: FrameOrigin = { upstream: this.#upstream, streamTime: reached };
+      const withRecords = new Set<number>();
+      out.push(
+        ...output.take((partition) => {
+          withRecords.add(partition);
+          told[partition] = reached;
+          return origin;
+        }),
+      );
+      for (let partition = 0; partition < partitions; partition++) {
+        const news = reached > (told[partition] as number) && !withRecords.has(partition);
+        if (!news && (!idle || this.#idle)) continue;
+        told[partition] = reached;
+        out.push({ topic, partition, frame: controlFrame(origin, idle) });
+      }
+    }
+    this.#idle = idle;
+    return out;
+  }
+}
+
+/** @throws `MR_ARGUMENT_INVALID` */
+export function checkPartition(format: TopicFormat, partition: number): void {
+  if (!Number.isInteger(partition) || partition < 0 || partition >= format.partitions)
+    throw new MillraceError(
+      'MR_ARGUMENT_INVALID',
+      `topic ${format.topic} has partitions 0 to ${format.partitions - 1}, not ${String(partition)}`,
+      { details: { topic: format.topic, partition } },
+    );
+}

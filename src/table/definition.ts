@@ -1,0 +1,59 @@
+/**
+ * What tables of both kinds share: their declaration, what they need from their app, and the rules for keys and rows.
+ *
+ * @module
+ */
+import type { Codec } from '../codec/codec.ts';
+import { MillraceError } from '../core/errors.ts';
+import type { EventCell, KeyRef } from '../core/event.ts';
+import type { TablePort } from '../stream/operator.ts';
+import { DELETE } from './delete.ts';
+import type { Processing } from './processing.ts';
+
+/** What a table needs from its app. */
+export interface TableHost {
+  readonly processing: Processing;
+  /** Committed rows of a keyed table, from all partitions. */
+  rows(table: string, codec: Codec<unknown>): AsyncIterableIterator<readonly [KeyRef, unknown]>;
+  /** Committed rows of a windowed table, from all partitions. */
+  windowRows(
+    table: string,
+    codec: Codec<unknown>,
+  ): AsyncIterableIterator<readonly [start: number, KeyRef, unknown]>;
+  /** A table was given windows: from now on it is only used through them. */
+  declare(table: TablePort): void;
+}
+
+/** A checked declaration. */
+export interface TableDefinition {
+  readonly name: string;
+  readonly codec: Codec<unknown>;
+  /** What reading a missing row gives. */
+  readonly default: (() => unknown) | undefined;
+}
+
+/** The key of the event that a declared update is about. @throws `MR_KEY_MISSING` */
+export function mustKey(table: string, event: EventCell | null): KeyRef {
+  if (event === null || event.key === null)
+    throw new MillraceError(
+      'MR_KEY_MISSING',
+      `table ${table} is updated by an event${event === null ? '' : ` of topic ${event.topic}`} that has no key; put groupBy(…) before update, or send with a key`,
+      { details: { table, topic: event?.topic } },
+    );
+  return event.key;
+}
+
+/** What is stored for the result of an update. */
+export function rowOf(table: string, next: unknown): unknown {
+  if (next === undefined) throw undefinedRow(table);
+  return next === DELETE ? undefined : next;
+}
+
+/** The error of a row that is `undefined`. */
+export function undefinedRow(table: string): MillraceError {
+  return new MillraceError(
+    'MR_ARGUMENT_INVALID',
+    `table ${table} was given undefined as a row; return the new row, or DELETE to remove it (did the function forget to return?)`,
+    { details: { table } },
+  );
+}

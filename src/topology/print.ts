@@ -1,0 +1,25 @@
+/**
+ * A topology as text, for people.
+ *
+ * @module
+ */
+import type { Topology } from './topology.ts';
+
+/** Lists every sub-topology with what it reads, keeps and feeds. */
+export function printTopology(topology: Topology): string {
+  const lines = [`app ${topology.app}`];
+  for (const sub of topology.subTopologies) {
+    lines.push(
+      `  ${sub.name}: ${sub.partitions} task${sub.partitions === 1 ? '' : 's'}${sub.asynchronous ? ', asynchronous' : ''}`,
+    );
+    for (const input of sub.inputs)
+      lines.push(`    reads   ${input.topic} (${input.partitions} partitions)`);
+    for (const table of sub.tables) lines.push(`    table   ${table}`);
+    for (const state of sub.states) lines.push(`    state   ${state.name}`);
+    for (const agent of sub.agents) lines.push(`    agent   ${agent}`);
+    for (const { table } of sub.closed) lines.push(`    closes  windows of ${table}`);
+    for (const cut of sub.cuts)
+      lines.push(`    feeds   ${cut.topic} (${cut.partitions} partitions)`);
+  }
+  return lines.join('\n');
+}
