@@ -29,7 +29,10 @@ export interface KvRange {
 /** Reading. `table` is one of the names that the store was opened with. */
 export interface KvReader {
   get(table: string, key: Uint8Array): Uint8Array | undefined;
-  /** Lazy; ends early without cost when the caller breaks. Do not await between two entries: a reader lives at most a second. */
+  /**
+   * Lazy; ends early without cost when the caller breaks. One synchronous stretch of code sees one state of the store; a walk
+   * that is suspended by an `await` goes on from its last key in the state it then finds. Bounds may have any length.
+   */
   range(table: string, range: KvRange): Iterable<KvEntry>;
 }
 
@@ -41,7 +44,7 @@ export interface KvTransaction extends KvReader {
 
 /** An open store. Readers outside a transaction see what is committed, including by other processes. */
 export interface Kv extends KvReader {
-  /** Keys longer than this, in bytes, are refused with `MR_KEY_INVALID`. At least 1,024. */
+  /** Keys longer than this, in bytes, and empty keys are refused with `MR_KEY_INVALID`. At least 1,024. Values may be empty. */
   readonly maxKeyBytes: number;
 
   /**
@@ -50,9 +53,11 @@ export interface Kv extends KvReader {
    * and run in the order of the calls.
    *
    * `body` is synchronous and must not keep `txn`. If it throws, nothing of it is written, its neighbours in the group are
-   * not affected, and the promise rejects with what it threw. It is run once.
+   * not affected, and the promise rejects with what it threw. It is run once. It reads through `txn` only: reads of the store
+   * itself throw `MR_ARGUMENT_INVALID` meanwhile.
    *
-   * @throws `MR_DISK_FULL` (retryable) when the disk is full: nothing was written, and the store stays usable.
+   * @throws `MR_OVERFLOW` (retryable) when too many bodies wait, 65,536 unless the store was opened with another bound.
+   * `MR_DISK_FULL` (retryable) when the disk is full: nothing was written, and the store stays usable.
    * `MR_IO` when the outcome is unknown: the caller must read before it writes again. `MR_CLOSED` after {@link Kv.close}.
    */
   transact<T>(body: (txn: KvTransaction) => T): Promise<T>;
