@@ -162,6 +162,8 @@ export class Worker {
 
   async #loop(): Promise<void> {
     const { clock } = this.#options;
+    // Whoever starts a worker can look at it before it moves.
+    await clock.turn();
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
       const stopping = this.#stop.signal.aborted;
