@@ -73,7 +73,12 @@ async function work(options: FlightsOptions): Promise<Record<string, number>> {
 
 /** The least that any program has to do: read frames, parse, count by key in a Map. Nothing is stored. */
 async function limit(): Promise<Record<string, number>> {
-  const root = open({ path: `${directory}/data.mdb`, noSubdir: true, overlappingSync: false, maxDbs: 16 });
+  const root = open({
+    path: `${directory}/data.mdb`,
+    noSubdir: true,
+    overlappingSync: false,
+    maxDbs: 16,
+  });
   const frames = root.openDB('frames', { encoding: 'binary', keyEncoding: 'binary' });
   const counts = new Map<string, number>();
   const cpu = process.cpuUsage();
@@ -83,7 +88,8 @@ async function limit(): Promise<Record<string, number>> {
     const bytes = value as Buffer;
     const view = FrameView.open(bytes, 'limit', 0, bytes.readDoubleLE(16));
     if (!view.text) continue;
-    for (const flight of view.json() as Flight[]) counts.set(flight.origin, (counts.get(flight.origin) ?? 0) + 1);
+    for (const flight of view.json() as Flight[])
+      counts.set(flight.origin, (counts.get(flight.origin) ?? 0) + 1);
     seen += view.count;
     if (seen >= rows) break;
   }
@@ -92,7 +98,11 @@ async function limit(): Promise<Record<string, number>> {
   return result;
 }
 
-function figuresOf(startedAt: number, cpu: NodeJS.CpuUsage, more: Record<string, number>): Record<string, number> {
+function figuresOf(
+  startedAt: number,
+  cpu: NodeJS.CpuUsage,
+  more: Record<string, number>,
+): Record<string, number> {
   const seconds = (performance.now() - startedAt) / 1_000;
   const { user, system } = process.cpuUsage(cpu);
   return { perSecond: rows / seconds, cpuMicroseconds: (user + system) / rows, ...more };

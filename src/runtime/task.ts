@@ -622,6 +622,8 @@ export class Task {
 
   async #commit(life: Life): Promise<void> {
     const { membership, partition, commit, clock } = this.#options;
+    // Frames say how far their writers have come behind their last record, so there may be news without an event.
+    life.time.advance();
     const closing = this.#closeWindows(life);
     if (closing !== undefined) {
       this.#closing = true;
