@@ -89,6 +89,7 @@ class LogMembership implements Membership {
   readonly #context: GroupContext;
   readonly #group: string;
   readonly #member: string;
+  /** Set while and after leaving; a failure to write it can be tried again. */
   #left: Promise<void> | undefined;
 
   constructor(context: GroupContext, group: string, member: string, tasks: readonly OwnedTask[]) {
@@ -131,7 +132,10 @@ class LogMembership implements Membership {
   }
 
   leave(): Promise<void> {
-    this.#left ??= this.#leave();
+    this.#left ??= this.#leave().catch((error: unknown) => {
+      this.#left = undefined;
+      throw error;
+    });
     return this.#left;
   }
 

@@ -1,6 +1,6 @@
 /**
  * Reads one partition. In sequence, the next frame begins where the last one ended, and one look-up by its exact key is all
- * there is to do; a search happens only at the start and after a seek.
+ * there is to do; a search happens only at the end, and after a seek into the middle of a frame.
  *
  * @module
  */
@@ -19,8 +19,6 @@ export class LogReader implements PartitionReader {
   readonly #partition: number;
   readonly #key: Buffer;
   #offset: number;
-  /** Whether a frame begins at the offset, or will when there is one. */
-  #exact = false;
 
   /** `kv` throws `MR_CLOSED` once the broker is closed. */
   constructor(kv: () => KvReader, topic: StoredTopic, partition: number, from: number) {
@@ -39,25 +37,20 @@ export class LogReader implements PartitionReader {
   seek(offset: number): void {
     checkOffset(`the offset to seek to in ${this.#topic.spec.name}[${this.#partition}]`, offset);
     this.#offset = offset;
-    this.#exact = false;
   }
 
   next(): FrameView | undefined {
     const kv = this.#kv();
-    if (!this.#exact) return this.#search(kv);
     const bytes = kv.get('frames', moveFrameKey(this.#key, this.#offset));
     return bytes === undefined ? this.#search(kv) : this.#take(bytes, this.#offset);
   }
 
-  /** At the end of the partition, after a seek, or when something is wrong. */
+  /** No frame begins at the offset: it is the end of the partition, or lies within a frame, or something is wrong. */
   #search(kv: KvReader): FrameView | undefined {
     const { start, end } = readEnds(kv, this.#topic, this.#partition);
     const offset = this.#offset;
     if (offset < start) throw offsetLost(this.#topic.spec.name, this.#partition, offset, start);
-    if (offset >= end) {
-      this.#exact = offset === end;
-      return undefined;
-    }
+    if (offset >= end) return undefined;
     const range = {
       from: frameKey(this.#topic.id, this.#partition, start),
       to: frameKey(this.#topic.id, this.#partition, offset + 1),
@@ -87,7 +80,6 @@ export class LogReader implements PartitionReader {
     const view = FrameView.open(bytes, this.#topic.spec.name, this.#partition, baseOffset);
     if (view.end <= this.#offset) return undefined;
     this.#offset = view.end;
-    this.#exact = true;
     return view;
   }
 }

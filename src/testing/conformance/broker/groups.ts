@@ -189,6 +189,17 @@ export const groupCases: Cases = {
     await member.leave();
     await next.commit(commitOf('t', 2, []));
   },
+  'a member that was replaced leaves without disturbing its successor': async ({ broker }) => {
+    const old = await broker.join('g', { tasks: [{ id: 'a' }, { id: 'b' }], topology: '' });
+    const next = await broker.join('g', { tasks: [{ id: 'a' }], topology: '' });
+    await old.leave();
+    await next.commit(commitOf('a', 2, []));
+    const third = await broker.join('g', { tasks: [{ id: 'a' }, { id: 'b' }], topology: '' });
+    assert.deepEqual(
+      third.tasks.map(({ epoch }) => epoch),
+      [3, 2],
+    );
+  },
   'a group is described as it was last joined': async ({ broker }) => {
     assert.equal(await broker.describeGroup('g'), undefined);
     await broker.join('g', { tasks: [{ id: 'a' }], topology: '{"v":1}' });

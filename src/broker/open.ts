@@ -1,0 +1,110 @@
+/**
+ * From a URL to an open broker: the one place that knows which drivers there are. They are loaded when a URL asks for them.
+ *
+ * | URL | what it opens |
+ * |---|---|
+ * | `file:./dir`, `file:dir`, `file:/abs/dir` | the embedded log in that directory; the path is taken as it is written |
+ * | `file:///abs/dir` | the same, as a proper URL: percent signs are decoded |
+ * | `memory:name`, `memory:` | the same log in memory; gone when the last broker of that name is closed |
+ *
+ * @module
+ */
+import { fileURLToPath } from 'node:url';
+
+import type { Clock } from '../core/clock.ts';
+import { MillraceError } from '../core/errors.ts';
+import { validName } from '../core/names.ts';
+import type { Random } from '../core/random.ts';
+import type { Broker } from './broker.ts';
+import type { SharedStores } from './shared-stores.ts';
+
+/** What a broker needs from outside. */
+export interface OpenBrokerContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Where `memory:` brokers of the same name meet. Left out, each one is alone. */
+  readonly memory?: SharedStores | undefined;
+}
+
+/**
+ * Opens the broker of a URL. A missing directory is created for this user alone (mode 0700).
+ *
+ * @throws `MR_URL_INVALID` for a URL that names no broker, `MR_PERMISSION`, `MR_VERSION_UNSUPPORTED` for a directory that a
+ * newer millrace wrote, `MR_DEPENDENCY_MISSING` when a driver cannot be loaded.
+ */
+export async function openBroker(url: string, context: OpenBrokerContext): Promise<Broker> {
+  const colon = typeof url === 'string' ? url.indexOf(':') : -1;
+  const scheme = colon < 0 ? '' : url.slice(0, colon).toLowerCase();
+  if (scheme === 'file') return await openFile(url, url.slice(colon + 1), context);
+  if (scheme === 'memory') return await openMemory(url, url.slice(colon + 1), context);
+  throw invalid(
+    url,
+    scheme === 'kafka' || scheme === 'mongodb' || scheme === 'mongodb+srv'
+      ? `${scheme}:// is not part of this version`
+      : 'it names no broker that millrace knows',
+  );
+}
+
+/**
+ * The URL without what may be secret: user, password, query and fragment. For errors, logs and pictures. Where it is not sure
+ * what belongs to a password, everything but the scheme goes.
+ */
+export function redactUrl(url: string): string {
+  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0] ?? '';
+  if (/^(?:file|memory):$/i.test(scheme)) return url.slice(0, 1024);
+  if (!url.includes('@')) return url.replace(/[?#].*$/s, '').slice(0, 1024);
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (
+    parsed === undefined ||
+    parsed.host === '' ||
+    (parsed.pathname + parsed.search + parsed.hash).includes('@')
+  )
+    return `${scheme}***`;
+  return `${parsed.protocol}//***@${parsed.host}${parsed.pathname}`.slice(0, 1024);
+}
+
+async function openFile(url: string, rest: string, context: OpenBrokerContext): Promise<Broker> {
+  const directory = directoryOf(url, rest);
+  const { openLmdb } = await import('../kv/lmdb/lmdb.ts');
+  const { openLog, logTables } = await import('./log/index.ts');
+  const kv = await openLmdb({ path: directory, tables: logTables });
+  const { clock, random } = context;
+  return await openLog({ kv, url, clock, random });
+}
+
+async function openMemory(url: string, name: string, context: OpenBrokerContext): Promise<Broker> {
+  if (name !== '') validName('memory broker', name);
+  const { simulatedKv } = await import('../kv/simulated/simulated.ts');
+  const { openLog, logTables } = await import('./log/index.ts');
+  const make = () => simulatedKv({ tables: logTables });
+  const kv = context.memory === undefined ? make() : context.memory.open(name, make);
+  const { clock, random } = context;
+  return await openLog({ kv, url, clock, random, durable: false });
+}
+
+function directoryOf(url: string, rest: string): string {
+  if (rest === '' || rest.includes('\0')) throw invalid(url, 'it names no directory');
+  if (!rest.startsWith('//')) return rest;
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+    if (parsed.host === '' && parsed.search === '' && parsed.hash === '')
+      return fileURLToPath(parsed);
+  } catch (error) {
+    throw invalid(url, 'it is not a file URL', error);
+  }
+  throw invalid(
+    url,
+    parsed.host === ''
+      ? 'a file URL takes no query and no fragment'
+      : 'a directory of another host cannot be opened; write file:./dir or file:///dir',
+  );
+}
+
+function invalid(url: string, why: string, cause?: unknown): MillraceError {
+  return new MillraceError(
+    'MR_URL_INVALID',
+    `${JSON.stringify(redactUrl(String(url)))} cannot be opened: ${why}; use file:./directory or memory:name`,
+    { cause, details: { url: redactUrl(String(url)) } },
+  );
+}
