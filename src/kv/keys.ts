@@ -33,7 +33,8 @@ export function checkKey(key: Uint8Array): void {
 
 /** The name of a key. */
 export function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+  const buffer = Buffer.isBuffer(key) ? key : Buffer.from(key.buffer, key.byteOffset, key.length);
+  return buffer.toString('latin1');
 }
 
 /** The key of a name, in memory of its own. */
@@ -43,7 +44,7 @@ export function keyOf(name: string): Uint8Array {
   return key;
 }
 
-/** A copy of some bytes, in memory of its own. */
+/** A copy of some bytes for somebody outside, in memory of its own. */
 export function copyOf(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes);
 }

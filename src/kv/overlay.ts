@@ -14,13 +14,6 @@ import { SortedTable, type NameRange } from './sorted-table.ts';
 const REMOVED: unique symbol = Symbol('removed');
 type Written = Uint8Array | typeof REMOVED;
 
-/** One write, as it is carried out: `value` is undefined for a removal. The bytes belong to who asks. */
-export interface Write {
-  readonly table: string;
-  readonly name: string;
-  readonly value: Uint8Array | undefined;
-}
-
 /** A reader's view of `base` with writes on top. Keys and tables have been checked by the caller. */
 export class Overlay implements KvReader {
   /** Bytes of keys and values written, the overwritten ones too. */
@@ -40,7 +33,8 @@ export class Overlay implements KvReader {
 
   put(table: string, key: Uint8Array, value: Uint8Array): void {
     this.bytes += key.length + value.length;
-    this.#of(table).set(nameOf(key), copyOf(value));
+    // Node cuts small buffers out of larger ones, which is quicker than memory of their own.
+    this.#of(table).set(nameOf(key), Buffer.from(value));
   }
 
   remove(table: string, key: Uint8Array): void {
@@ -57,11 +51,11 @@ export class Overlay implements KvReader {
     }
   }
 
-  /** The writes, each key once, in no particular order. */
-  *writes(): Generator<Write> {
+  /** Visits the writes, each key once, in no particular order; `value` is undefined for a removal. */
+  forEach(visit: (table: string, name: string, value: Uint8Array | undefined) => void): void {
     for (const [table, writes] of this.#tables)
       for (const [name, written] of writes.entries())
-        yield { table, name, value: written === REMOVED ? undefined : written };
+        visit(table, name, written === REMOVED ? undefined : written);
   }
 
   /** Merges what lies underneath with the writes, and sees writes that are made between two entries. */

@@ -54,18 +54,9 @@ export function storeError(cause: unknown, directory: string): MillraceError {
       `${directory} cannot be the directory of a store: something else stands there or above it`,
       options,
     );
-  if (code === MDB_VERSION_MISMATCH)
-    return new MillraceError(
-      'MR_VERSION_UNSUPPORTED',
-      `the file data.mdb in ${directory} was written by another version of lmdb; copy its content with that version`,
-      options,
-    );
+  if (code === MDB_VERSION_MISMATCH) return versionError(directory, cause);
   if (code !== undefined && corrupt.includes(code))
-    return new MillraceError(
-      'MR_CORRUPT',
-      `the file data.mdb in ${directory} is damaged: ${messageOf(cause)}; restore the directory from a backup`,
-      options,
-    );
+    return corruptError(directory, messageOf(cause), cause);
   return new MillraceError(
     'MR_IO',
     `the store in ${directory} could not be used: ${messageOf(cause)}`,
@@ -88,7 +79,25 @@ export async function commitError(
 }
 
 /** A commit writes more than its entries: pages around them, the list of free pages. */
-const SPARE_BYTES = 1024 * 1024;
+export const SPARE_BYTES: number = 1024 * 1024;
+
+/** The error of a file that cannot be trusted. */
+export function corruptError(directory: string, what: string, cause?: unknown): MillraceError {
+  return new MillraceError(
+    'MR_CORRUPT',
+    `the file data.mdb in ${directory} is damaged: ${what}; restore the directory from a backup`,
+    { cause, domain: 'external', details: { directory } },
+  );
+}
+
+/** The error of a file in a format that this lmdb does not know. */
+export function versionError(directory: string, cause?: unknown): MillraceError {
+  return new MillraceError(
+    'MR_VERSION_UNSUPPORTED',
+    `the file data.mdb in ${directory} was written by another version of lmdb; copy its content with that version`,
+    { cause, domain: 'external', details: { directory } },
+  );
+}
 
 /** The error of every call after lmdb has given up. */
 export function brokenError(directory: string, cause: unknown): MillraceError {
@@ -100,7 +109,8 @@ export function brokenError(directory: string, cause: unknown): MillraceError {
   );
 }
 
-function diskFullError(cause: unknown, directory: string): MillraceError {
+/** The error of a full disk. */
+export function diskFullError(cause: unknown, directory: string): MillraceError {
   return new MillraceError(
     'MR_DISK_FULL',
     `the disk of ${directory} is full: nothing was written; free some space and try again`,

@@ -32,6 +32,7 @@ import { checkKey, MAX_KEY_BYTES } from '../keys.ts';
 import type { Kv, KvEntry, KvRange, KvReader, KvTransaction } from '../kv.ts';
 import type { Overlay } from '../overlay.ts';
 import { brokenError, commitError, isPanic, storeError } from './errors.ts';
+import { checkFiles } from './precheck.ts';
 import { LmdbReads, type Table } from './reads.ts';
 
 /** The package lmdb, as `import('lmdb')` gives it. */
@@ -66,6 +67,7 @@ export async function openLmdb(options: LmdbOptions): Promise<Kv> {
   const { open } = await loadLmdb(options.load ?? (() => import('lmdb')));
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
+    await checkFiles(directory);
     const root = open(rootOptions(directory));
     try {
       const tables = new Map<string, Table>();
@@ -238,12 +240,12 @@ class LmdbEngine implements GroupEngine {
   }
 
   apply(writes: Overlay): void {
-    for (const { table, name, value } of writes.writes()) {
+    writes.forEach((table, name, value) => {
       const target = this.#tables.get(table)!;
       const key = Buffer.from(name, 'latin1');
       if (value === undefined) target.removeSync(key);
       else target.putSync(key, value);
-    }
+    });
   }
 
   async close(): Promise<void> {

@@ -96,11 +96,11 @@ class SimulatedDisk implements KvReader {
 
   /** Makes writes durable and visible. */
   apply(writes: Overlay): void {
-    for (const { table, name, value } of writes.writes()) {
+    writes.forEach((table, name, value) => {
       const entries = this.tables.get(table)!;
       if (value === undefined) entries.delete(name);
       else entries.set(name, value);
-    }
+    });
   }
 
   lock(): Promise<void> | undefined {

@@ -472,10 +472,10 @@ const bodyCases: Cases = {
   },
   'two openings take turns': async ({ kv, reopen }) => {
     const other = await reopen();
-    const run = async (opening: Kv): Promise<void> => {
+    const lanes = [kv, other, kv, other].map(async (opening) => {
       for (let round = 0; round < 50; round++) await opening.transact(increment);
-    };
-    await Promise.all([run(kv), run(other), run(kv), run(other)]);
+    });
+    await Promise.all(lanes);
     assert.deepEqual(list(kv), ['count=200']);
     await other.close();
   },
