@@ -38,6 +38,8 @@ export interface GraphNode {
   readonly name: string | undefined;
   readonly role: NodeRole;
   readonly make: MakeOperator;
+  /** How many values it works on at once; default 1. Who feeds the graph should have so many under way. */
+  readonly concurrency?: number | undefined;
   readonly parents: readonly GraphNode[];
   readonly children: readonly GraphNode[];
 }

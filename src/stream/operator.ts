@@ -25,7 +25,7 @@ export interface Output {
 
 /** An operator that is alive. */
 export interface Operator {
-  /** One per parent, in their order. */
+  /** One per parent, in their order; or one that all parents share. */
   readonly inputs: readonly Receive[];
   /** All parents have ended: send what is held back. Called once. */
   flush?(): void | Promise<void>;
@@ -33,7 +33,7 @@ export interface Operator {
   close?(): void;
 }
 
-/** Brings an operator to life. A plain function is an operator with one input that holds nothing. */
+/** Brings an operator to life. A plain function is an operator with one input, shared by all parents, that holds nothing. */
 export type MakeOperator = (output: Output, scope: Scope) => Operator | Receive;
 
 /** The state of a stateful operator: one value per key of a keyed stream, else one for the instance. */

@@ -1,0 +1,143 @@
+/**
+ * What a node does with values that arrive while its function is still busy with an earlier one.
+ *
+ * Invariant: the function of a node is called for one value at a time, in the order of arrival, also when emits were not awaited. As
+ * long as functions are synchronous a lane costs one look at {@link Lane.busy}: no promise, no allocation.
+ *
+ * A value leaves the lane when its result has been handed on, not when those behind have dealt with it: nodes work side by side, each on
+ * a value of its own.
+ *
+ * @module
+ */
+import { MillraceError } from '../core/errors.ts';
+import type { EventCell } from '../core/event.ts';
+import { Fifo } from './fifo.ts';
+import type { Receive } from './operator.ts';
+
+/** How many values may wait in front of one node. */
+export const MAX_WAITING = 10_000;
+
+interface Waiting {
+  readonly value: unknown;
+  readonly event: EventCell | null;
+  readonly resolve: (outcome: void | Promise<void>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Values in front of a node. */
+export class Backlog {
+  readonly #node: string;
+  readonly #waiting = new Fifo<Waiting>();
+
+  /** @param node What to call the node in errors. */
+  constructor(node: string) {
+    this.#node = node;
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * The promise of a value that has to wait.
+   *
+   * @throws {@link MillraceError} `MR_OVERFLOW` (retryable) when 10,000 wait already.
+   */
+  add(value: unknown, event: EventCell | null): Promise<void> {
+    if (this.#waiting.size >= MAX_WAITING)
+      throw new MillraceError(
+        'MR_OVERFLOW',
+        `${MAX_WAITING} values wait for ${this.#node}: emit was called ${MAX_WAITING} times without awaiting; await each emit, or use emitAll`,
+        { retryable: true, details: { node: this.#node, waiting: MAX_WAITING } },
+      );
+    return new Promise((resolve, reject) => {
+      this.#waiting.add({ value, event, resolve, reject });
+    });
+  }
+
+  /** Runs the oldest. */
+  runOne(run: Receive): void {
+    const next = this.#waiting.take();
+    if (next === undefined) return;
+    try {
+      next.resolve(run(next.value, next.event));
+    } catch (error) {
+      next.reject(error);
+    }
+  }
+
+  /** Drops all: nobody wants their results any more, so they count as dealt with. */
+  drop(): void {
+    for (const { resolve } of this.#waiting.clear()) resolve();
+  }
+}
+
+/** One value at a time. */
+export class Lane {
+  /** While true, values go to {@link Lane.wait}. */
+  busy = false;
+  readonly #receive: Receive;
+  readonly #deliver: (
+    result: unknown,
+    value: unknown,
+    event: EventCell | null,
+  ) => void | Promise<void>;
+  readonly #backlog: Backlog;
+  #value: unknown;
+  #event: EventCell | null = null;
+
+  /**
+   * @param node What to call the node in errors.
+   * @param receive The node's input, which sends values to {@link Lane.wait} while the lane is busy, and a promise to {@link Lane.hold}.
+   * @param deliver Hands a result on that was waited for.
+   */
+  constructor(
+    node: string,
+    receive: Receive,
+    deliver: (result: unknown, value: unknown, event: EventCell | null) => void | Promise<void>,
+  ) {
+    this.#receive = receive;
+    this.#deliver = deliver;
+    this.#backlog = new Backlog(node);
+  }
+
+  /** For a value that arrives while the lane is busy. @throws `MR_OVERFLOW`, see {@link Backlog.add}. */
+  wait(value: unknown, event: EventCell | null): Promise<void> {
+    return this.#backlog.add(value, event);
+  }
+
+  /** For a value whose result is a promise: closes the lane until it has settled and the result is handed on. */
+  hold(result: Promise<unknown>, value: unknown, event: EventCell | null): Promise<void> {
+    this.busy = true;
+    this.#value = value;
+    this.#event = event;
+    // Promise.resolve: it may be some other library's promise.
+    return Promise.resolve(result).then(this.#succeeded, this.#failed);
+  }
+
+  /** Drops what waits. */
+  close(): void {
+    this.#backlog.drop();
+  }
+
+  // Made once per lane: an asynchronous value costs one promise and no closure.
+  readonly #succeeded = (result: unknown): void | Promise<void> => {
+    try {
+      return this.#deliver(result, this.#value, this.#event);
+    } finally {
+      this.#release();
+    }
+  };
+
+  readonly #failed = (error: unknown): never => {
+    this.#release();
+    throw error;
+  };
+
+  #release(): void {
+    this.busy = false;
+    this.#value = undefined;
+    this.#event = null;
+    while (!this.busy && this.#backlog.size > 0) this.#backlog.runOne(this.#receive);
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * @module
+ */
+import { isPromise } from '../../core/types.ts';
+import { Lane } from '../lane.ts';
+import type { MakeOperator, Receive } from '../operator.ts';
+
+/**
+ * Passes on the values for which `predicate` gives something true, now or later.
+ *
+ * - *Order*: kept.
+ * - *Back-pressure*: a value that is not passed on is dealt with at once. While an asynchronous predicate is under way, up to 10,000 values
+ *   wait, then `MR_OVERFLOW`.
+ * - *State*: none.
+ * - *Delivery*: each value at most once, as it came.
+ */
+export function filter(predicate: (value: unknown) => unknown): MakeOperator {
+  return (output) => {
+    const receive: Receive = (value, event) => {
+      if (lane.busy) return lane.wait(value, event);
+      const passes = predicate(value);
+      if (isPromise(passes)) return lane.hold(passes, value, event);
+      if (passes) return output.next(value, event);
+    };
+    const lane = new Lane('filter', receive, (passes, value, event) =>
+      passes ? output.next(value, event) : undefined,
+    );
+    return { inputs: [receive], close: () => lane.close() };
+  };
+}

@@ -1,0 +1,16 @@
+/**
+ * @module
+ */
+import type { MakeOperator } from '../operator.ts';
+
+/**
+ * Puts the key in front of each value: `[key, value]`. `null` for an event without a key.
+ *
+ * - *Order*: kept.
+ * - *Back-pressure*: none of its own.
+ * - *State*: none.
+ * - *Delivery*: each value once.
+ */
+export function items(): MakeOperator {
+  return (output) => (value, event) => output.next([event?.key?.key ?? null, value], event);
+}

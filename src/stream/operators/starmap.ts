@@ -1,0 +1,17 @@
+/**
+ * @module
+ */
+import type { MakeOperator } from '../operator.ts';
+import { map } from './map.ts';
+
+/**
+ * Calls `fn` with the elements of each value as its arguments and passes on the result, awaited.
+ *
+ * - *Order*: kept.
+ * - *Back-pressure*: as of `map`, one call at a time.
+ * - *State*: none.
+ * - *Delivery*: each value once.
+ */
+export function starmap(fn: (...args: unknown[]) => unknown): MakeOperator {
+  return map((value) => fn(...(value as Iterable<unknown>)));
+}

@@ -1,0 +1,27 @@
+/**
+ * @module
+ */
+import { isPromise } from '../../core/types.ts';
+import { Lane } from '../lane.ts';
+import type { MakeOperator, Receive } from '../operator.ts';
+
+/**
+ * Calls `fn` with each value, waits for it, and passes the value on as it came.
+ *
+ * - *Order*: kept.
+ * - *Back-pressure*: as of `map`, one call at a time.
+ * - *State*: none.
+ * - *Delivery*: each value once; a value for which `fn` throws is not passed on.
+ */
+export function tap(fn: (value: unknown) => unknown): MakeOperator {
+  return (output) => {
+    const receive: Receive = (value, event) => {
+      if (lane.busy) return lane.wait(value, event);
+      const result = fn(value);
+      if (isPromise(result)) return lane.hold(result, value, event);
+      return output.next(value, event);
+    };
+    const lane = new Lane('tap', receive, (_result, value, event) => output.next(value, event));
+    return { inputs: [receive], close: () => lane.close() };
+  };
+}

@@ -1,0 +1,16 @@
+/**
+ * @module
+ */
+import type { MakeOperator } from '../operator.ts';
+
+/**
+ * Passes on the values of several streams as they come.
+ *
+ * - *Order*: kept within each stream; between streams, as they arrive.
+ * - *Back-pressure*: none of its own.
+ * - *State*: none.
+ * - *Delivery*: each value once, as it came.
+ */
+export function union(): MakeOperator {
+  return (output) => (value, event) => output.next(value, event);
+}
