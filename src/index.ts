@@ -39,7 +39,7 @@ export type { AgentStream, StreamEvent } from './runtime/agent-stream.ts';
 export type { WorkerStats } from './runtime/worker.ts';
 export type { Accepts, Change, SinkTarget, TableKeyedBy, WindowInfo } from './stream/operator.ts';
 export { Stream } from './stream/stream.ts';
-export { DELETE } from './table/delete.ts';
+export { DELETE } from './stream/delete.ts';
 export { Table } from './table/table.ts';
 export type { ClosedWindow, WindowedTable } from './table/windowed-table.ts';
 export type { WindowOptions } from './window/tumbling.ts';

@@ -5,7 +5,6 @@
  */
 import { openBroker } from '../broker/open.ts';
 import type { Broker } from '../broker/broker.ts';
-import { keyRef } from '../codec/key.ts';
 import { msgpack } from '../codec/msgpack.ts';
 import type { Codec } from '../codec/codec.ts';
 import type { Schema } from '../codec/schema.ts';
@@ -319,7 +318,6 @@ export class App {
         processing: this.#processing,
         commit,
         format: (topic) => this.#format(topic),
-        keyRef,
         stateCodec: msgpack,
         own: (table) => {
           const owner = owners.get(table);

@@ -13,7 +13,7 @@ import { MillraceError } from '../core/errors.ts';
 import { validName } from '../core/names.ts';
 import { systemRandom } from '../core/random.ts';
 import type { Random } from '../core/random.ts';
-import type { CommitSettings } from '../runtime/task.ts';
+import type { CommitSettings } from '../runtime/task-options.ts';
 
 /** When tasks commit. What is not committed is processed again after a crash. */
 export interface CommitOptions {

@@ -20,7 +20,7 @@ export interface ProducerOptions {
   readonly batch?: number | undefined;
   /** How long a record waits for others at most. Default 5 ms. */
   readonly linger?: Duration | undefined;
-  /** Appends that may be under way at one time, 1 to 64. Default 4. */
+  /** Appends that may be under way at one time, 1 to 64. Default 8. */
   readonly maxInFlight?: number | undefined;
 }
 
@@ -73,7 +73,7 @@ export class TopicProducer<K, In, P = unknown> {
     this.#batch = new Batch(opened.format);
     this.#batchRecords = whole(options.batch ?? 1_000, 'batch', 100_000);
     this.#lingerMs = durationMs(options.linger ?? 5, 'linger');
-    this.#maxInFlight = whole(options.maxInFlight ?? 4, 'maxInFlight', 64);
+    this.#maxInFlight = whole(options.maxInFlight ?? 8, 'maxInFlight', 64);
   }
 
   /** @internal Use `topic.producer`. */
@@ -109,7 +109,7 @@ export class TopicProducer<K, In, P = unknown> {
    */
   send(value: In, options?: ProducerSendOptions<K, P>): void | Promise<void> {
     this.#check();
-    this.#batch.add(value, options?.key, this.#clock.now(), options);
+    this.#batch.add(value, options?.key, this.#clock, options);
     if (options?.position !== undefined) this.#next = options.position;
     if (this.#batch.count >= this.#batchRecords) this.#dispatch();
     else if (this.#linger === undefined)

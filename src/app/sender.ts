@@ -64,7 +64,7 @@ export class Sender {
         ),
       );
     return new Promise((resolve, reject) => {
-      const partition = this.#batch.add(value, key, this.#clock.now(), options);
+      const partition = this.#batch.add(value, key, this.#clock, options);
       this.#waiting.push({ partition, index: this.#batch.countOf(partition) - 1, resolve, reject });
       this.#pending++;
       if (this.#batch.bytes >= BATCH_BYTES) this.#flush();

@@ -30,7 +30,7 @@ const NO_VALUE = 0x8000_0000;
 const MAX_LENGTH = 0x7fff_ffff;
 
 /** Longest encoded key, in bytes. */
-export const MAX_KEY_BYTES = 65_532;
+export const MAX_KEY_BYTES = 65_534;
 
 /** Most headers of a record. */
 const MAX_HEADERS = 65_535;

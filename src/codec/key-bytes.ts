@@ -11,8 +11,8 @@ import { excerpt, excerptHex } from './excerpt.ts';
 import { decodeBigInt, decodeNumber, encodeBigInt, encodeNumber } from './ordered.ts';
 import { bufferOf, decodeUtf8, encodeUtf8 } from './text.ts';
 
-/** Longest encoded key, in bytes: 64 KiB − 3. */
-export const MAX_KEY_BYTES = 65_533;
+/** Longest encoded key, in bytes. A frame has room for 65,534: a table row adds the names of its table and window. */
+export const MAX_KEY_BYTES = 65_000;
 
 const TAG = {
   bytes: 0x62, // b

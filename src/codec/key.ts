@@ -14,7 +14,7 @@
  * ```
  *
  * So `1`, `1n` and `'1'` are three keys, and `{ a, b }` and `{ b, a }` are one. The bytes of strings sort by code point. A record
- * without a key is not the business of this format: `null` and `undefined` are refused. At most 64 KiB − 3 bytes.
+ * without a key is not the business of this format: `null` and `undefined` are refused. At most 65,000 bytes.
  *
  * @module
  */

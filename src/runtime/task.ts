@@ -1,108 +1,25 @@
 /**
  * A task: one sub-topology on one partition number. The unit of ownership, state, fencing and commit.
  *
- * Life of a record here: {@link Task.step} takes it from an input, pushes it through the graph, and counts it. Outputs and changed
- * rows pile up until a commit is due. Life of a commit: windows are closed, the outputs become frames, the dirty rows one
+ * TaskLife of a record here: {@link Task.step} takes it from an input, pushes it through the graph, and counts it. Outputs and changed
+ * rows pile up until a commit is due. TaskLife of a commit: windows are closed, the outputs become frames, the dirty rows one
  * changelog frame, and both go to the broker together with positions and stream times, in one atomic step under the task's epoch.
  * While that is under way the task goes on with the next epoch; if it fails, both are dropped ({@link Task.recover} again).
  *
  * @module
  */
-import type { Broker, Membership, OwnedTask, Position } from '../broker/broker.ts';
+import type { OwnedTask, Position } from '../broker/broker.ts';
 import { FrameBuilder } from '../broker/frame.ts';
-import type { Codec } from '../codec/codec.ts';
-import type { Clock } from '../core/clock.ts';
 import { assert, messageOf, MillraceError } from '../core/errors.ts';
-import type { EventCell, KeyRef } from '../core/event.ts';
-import { isPromise } from '../core/types.ts';
+import type { EventCell } from '../core/event.ts';
 import { checkpointStep } from '../state/checkpoint.ts';
 import { recover } from '../state/recovery.ts';
-import type { WindowStore } from '../state/store.ts';
-import { TaskState } from '../state/task-state.ts';
-import { instantiate } from '../stream/instance.ts';
-import type { Instance } from '../stream/instance.ts';
-import type { GraphNode } from '../stream/node.ts';
-import type { MakeOperator, OperatorState, Receive } from '../stream/operator.ts';
-import { fanOut } from '../stream/output.ts';
-import type { Processing, ProcessingCell, TaskTables } from '../table/processing.ts';
 import { changelogTopic, taskId } from '../topology/topology.ts';
-import type { SubTopology, TopologyCut } from '../topology/topology.ts';
-import { repartitionTime, sourceTime, TaskTime } from '../window/stream-time.ts';
-import type { InputTime } from '../window/stream-time.ts';
-import { keptFrom } from '../window/tumbling.ts';
-import type { WindowDefinition } from '../window/tumbling.ts';
-import type { TopicFormat } from './format.ts';
-import { TaskInput } from './input.ts';
-import { decodeMeta, encodeMeta } from './meta.ts';
-import { operatorState } from './scope.ts';
-import type { TaskScope } from './scope.ts';
-import { TaskOutputs } from './outputs.ts';
-import type { SendWithin } from '../table/processing.ts';
-
-/** When a task commits. */
-export interface CommitSettings {
-  /** After this many events. */
-  readonly every: number;
-  /** This long after its first uncommitted event. */
-  readonly intervalMs: number;
-  /** When this many bytes of output are held back. */
-  readonly maxBufferedBytes: number;
-  /** When this many rows are dirty. */
-  readonly maxDirtyRows: number;
-  /** A task that has been at the end of its inputs for so long tells the tasks behind it not to wait. */
-  readonly idleAfterMs: number;
-  /** A checkpoint is taken when the changelog holds this many entries more. */
-  readonly checkpointEntries: number;
-}
-
-/** What a task needs. */
-export interface TaskOptions {
-  readonly group: string;
-  readonly sub: SubTopology;
-  readonly partition: number;
-  readonly broker: Broker;
-  readonly membership: Membership;
-  readonly clock: Clock;
-  readonly processing: Processing;
-  readonly commit: CommitSettings;
-  /** How the records of a topic are written and read: topics of the user and internal ones. */
-  readonly format: (topic: string) => TopicFormat;
-  /** Makes the key of a `groupBy`. */
-  readonly keyRef: (key: unknown) => KeyRef;
-  /** Codec of operator state. */
-  readonly stateCodec: Codec<unknown>;
-  /** Called with each table that the task uses. @throws `MR_TABLE_OWNED` */
-  readonly own: (table: string) => void;
-  /** Grace and the like of the tables whose closed windows are used. */
-  readonly window: (table: string) => {
-    readonly codec: Codec<unknown>;
-    readonly window: WindowDefinition;
-  };
-}
-
-/** A windowed table as the task has it. */
-interface OpenTable {
-  readonly store: WindowStore;
-  readonly window: WindowDefinition;
-  readonly closed: Receive | undefined;
-  /** Windows that end, grace included, at or before this have been closed. */
-  closedTo: number;
-}
-
-/** Everything that a recovery makes anew. */
-interface Life {
-  readonly state: TaskState;
-  readonly inputs: readonly TaskInput[];
-  readonly time: TaskTime;
-  readonly outputs: TaskOutputs;
-  readonly instance: Instance;
-  readonly cell: ProcessingCell;
-  readonly event: EventCell;
-  readonly abort: AbortController;
-  readonly windows: Map<string, OpenTable>;
-  readonly late: Map<string, number>;
-  events: number;
-}
+import type { TaskInput } from './input.ts';
+import { encodeMeta } from './meta.ts';
+import { bringToLife, newEvent } from './task-life.ts';
+import type { TaskLife } from './task-life.ts';
+import type { TaskOptions } from './task-options.ts';
 
 /** How many events are taken between two looks at the bounds of a commit. */
 const BATCH = 256;
@@ -118,7 +35,7 @@ export class Task {
   readonly #changelog: string;
   readonly #epoch: number;
   readonly #stateId: number;
-  #life: Life | undefined;
+  #life: TaskLife | undefined;
   #sinceCommit = 0;
   #firstUncommittedAt = Number.NaN;
   #committing: Promise<void> | undefined;
@@ -159,199 +76,15 @@ export class Task {
       this.#stateId,
     );
     this.#behind = behind;
-    this.#life = this.#bringToLife(owned, state);
+    this.#life = bringToLife(this.#options, owned, state);
+    this.#committed = {
+      positions: owned.positions,
+      events: this.#life.events,
+      late: new Map(this.#life.late),
+    };
     for (const name of state.names()) if (!name.includes('/')) this.#options.own(name);
     this.#failure = undefined;
     return { entries };
-  }
-
-  #bringToLife(owned: OwnedTask, state: TaskState): Life {
-    const { sub, partition, broker, processing, clock } = this.#options;
-    const meta = decodeMeta(owned.meta, this.id);
-    const outputs = new TaskOutputs(partition);
-    const abort = new AbortController();
-    const event: EventCell = {
-      topic: '',
-      partition,
-      offset: 0,
-      timestamp: 0,
-      key: null,
-      headers: null,
-      raw: null,
-    };
-    const windows = new Map<string, OpenTable>();
-    const late = new Map(Object.entries(meta.late));
-    const times = sub.inputs.map((input) => inputTime(input.topic, input.upstreamTasks));
-    const time = new TaskTime(times);
-    times.forEach((inputClock) => {
-      const saved = meta.inputs.find(({ topic }) => topic === inputClock.save().topic);
-      if (saved !== undefined) inputClock.restore(saved);
-    });
-    time.restore(meta.time);
-    const tables: TaskTables = {
-      partition,
-      partitions: sub.partitions,
-      get streamTime() {
-        return time.now;
-      },
-      keyed: (table, codec) => {
-        this.#options.own(table);
-        return state.keyed(table, codec);
-      },
-      windowed: (table, codec, window) => this.#openTable(table, codec, window, life()).store,
-      late: (table) => {
-        late.set(table, (late.get(table) ?? 0) + 1);
-      },
-    };
-    const cell: ProcessingCell = {
-      tables,
-      event: null,
-      send: (topic, value, options) => this.#sendWithin(topic, value, options),
-    };
-    const scope: TaskScope = {
-      kind: 'task',
-      task: this.id,
-      partition,
-      clock,
-      processing,
-      signal: abort.signal,
-      cell,
-      state: () => assert(false, 'state was asked for without its node') as never,
-      send: (format, value, from) =>
-        outputs.send(
-          format,
-          value,
-          from?.key ?? null,
-          from?.timestamp ?? clock.now(),
-          from?.headers ?? null,
-          {
-            explicitTime: false,
-            partition: undefined,
-          },
-        ),
-    };
-    const instance = this.#instantiate(scope, state, outputs);
-    const raw = sub.cuts.some((cut) => cut.transparentFrom !== undefined);
-    const inputs = sub.inputs.map((input, i) => {
-      const position = owned.positions.find(
-        (at) => at.topic === input.topic && at.partition === partition,
-      );
-      return new TaskInput({
-        topic: input.topic,
-        partition,
-        format: this.#options.format(input.topic),
-        reader: broker.reader(input.topic, partition, position?.offset ?? 0),
-        time: times[i] as InputTime,
-        receive: fanOut(input.roots.map((root) => instance.input(root))),
-        keepRaw: raw,
-      });
-    });
-    const made: Life = {
-      state,
-      inputs,
-      time,
-      outputs,
-      instance,
-      cell,
-      event,
-      abort,
-      windows,
-      late,
-      events: meta.events,
-    };
-    const life = (): Life => made;
-    this.#committed = { positions: owned.positions, events: meta.events, late: new Map(late) };
-    for (const { table } of sub.closed) {
-      const { codec, window } = this.#options.window(table);
-      this.#openTable(table, codec, window, made);
-    }
-    return made;
-  }
-
-  #instantiate(scope: TaskScope, state: TaskState, outputs: TaskOutputs): Instance {
-    const { sub, stateCodec } = this.#options;
-    const roots = [
-      ...sub.inputs.flatMap((input) => input.roots),
-      ...sub.closed.map(({ node }) => node),
-    ];
-    const cuts = new Map(sub.cuts.map((cut) => [cut.node, cut]));
-    const names = new Map(sub.states.map(({ node, name }) => [node, name]));
-    return instantiate(
-      roots,
-      scope,
-      (node) => {
-        const cut = cuts.get(node);
-        return cut === undefined ? undefined : this.#feed(node, cut, outputs);
-      },
-      (node) => ({
-        ...scope,
-        state: <S>(start: () => S): OperatorState<S> => {
-          const name = names.get(node);
-          assert(name !== undefined, `the ${node.kind} operator keeps state without a name`);
-          return operatorState(name, state.keyed(`${name}/`, stateCodec), sub.partitions, start);
-        },
-      }),
-    );
-  }
-
-  /** The end of a sub-topology at a `groupBy`. */
-  #feed(node: GraphNode, cut: TopologyCut, outputs: TaskOutputs): MakeOperator {
-    const { keyRef, format } = this.#options;
-    assert(node.role.role === 'cut', 'a cut is not a groupBy', { kind: node.kind });
-    const keyOf = node.role.key;
-    const write = outputs.feed(format(cut.topic), cut.delayMs, cut.transparentFrom !== undefined);
-    return () => (value, event) => {
-      const key = keyOf(value);
-      if (key === undefined || key === null)
-        throw new MillraceError(
-          'MR_KEY_MISSING',
-          `groupBy gave ${String(key)} as the key of an event; return a key, or filter such events out before`,
-          {
-            details: { topic: cut.topic },
-          },
-        );
-      write(value, keyRef(key), event as EventCell);
-    };
-  }
-
-  #openTable(
-    table: string,
-    codec: Codec<unknown>,
-    window: WindowDefinition,
-    life: Life,
-  ): OpenTable {
-    let open = life.windows.get(table);
-    if (open === undefined) {
-      this.#options.own(table);
-      const closed = this.#options.sub.closed.find((source) => source.table === table);
-      open = {
-        store: life.state.windowed(table, codec),
-        window,
-        closed: closed === undefined ? undefined : life.instance.input(closed.node),
-        closedTo: life.time.now - window.graceMs,
-      };
-      life.windows.set(table, open);
-    }
-    return open;
-  }
-
-  #sendWithin(topic: string, value: unknown, options: SendWithin): void {
-    const { outputs, cell } = this.#alive();
-    const event = cell.event;
-    const key =
-      options.key === undefined
-        ? null
-        : options.key === null
-          ? null
-          : this.#options.keyRef(options.key);
-    outputs.send(
-      this.#options.format(topic),
-      value,
-      key,
-      options.timestamp ?? event?.timestamp ?? this.#options.clock.now(),
-      options.headers ?? null,
-      { explicitTime: options.timestamp !== undefined, partition: options.partition },
-    );
   }
 
   /** Events processed since the group began, the uncommitted ones included. */
@@ -457,7 +190,7 @@ export class Task {
   }
 
   /** A synchronous section of the task: from its first event to the end, or to the first promise. */
-  #section(life: Life, limit: number, done: number): number | Promise<number> {
+  #section(life: TaskLife, limit: number, done: number): number | Promise<number> {
     const { processing } = this.#options;
     processing.current = life.cell;
     try {
@@ -473,7 +206,7 @@ export class Task {
   }
 
   /** The hot loop. Leaves it for {@link Task.#continue} when an operator answers with a promise. */
-  #run(life: Life, limit: number, before: number): number | Promise<number> {
+  #run(life: TaskLife, limit: number, before: number): number | Promise<number> {
     const { cell, event, time } = life;
     const { every, maxBufferedBytes } = this.#options.commit;
     let done = before;
@@ -504,7 +237,7 @@ export class Task {
 
   /** Waits for an event, then goes on unless a commit is due: a slow event must not hold up the ones before it. */
   async #continue(
-    life: Life,
+    life: TaskLife,
     limit: number,
     before: number,
     input: TaskInput,
@@ -526,14 +259,14 @@ export class Task {
     return this.#section(life, limit, done);
   }
 
-  #count(life: Life): void {
+  #count(life: TaskLife): void {
     life.events++;
     if (this.#sinceCommit++ === 0 || Number.isNaN(this.#firstUncommittedAt))
       this.#firstUncommittedAt = this.#options.clock.monotonic();
   }
 
   /** The input to take the next event from: the one with the least event time, once all that have something are ready. */
-  #next(life: Life): TaskInput | undefined {
+  #next(life: TaskLife): TaskInput | undefined {
     const only = life.inputs.length === 1 ? life.inputs[0] : undefined;
     if (only !== undefined) return this.#fill(only) ? only : undefined;
     let best: TaskInput | undefined;
@@ -620,7 +353,7 @@ export class Task {
     return this.#committing;
   }
 
-  async #commit(life: Life): Promise<void> {
+  async #commit(life: TaskLife): Promise<void> {
     const { membership, partition, commit, clock } = this.#options;
     // Frames say how far their writers have come behind their last record, so there may be news without an event.
     life.time.advance();
@@ -663,50 +396,22 @@ export class Task {
     this.#committed = { positions, events, late };
   }
 
-  /** Sends the results of windows that stream time has passed, and forgets those that are past their retention. */
-  #closeWindows(life: Life): Promise<void> | undefined {
-    const now = life.time.now;
-    if (!Number.isFinite(now)) return undefined;
+  /** What the windows send when they close belongs to the commit that begins. */
+  #closeWindows(life: TaskLife): Promise<void> | undefined {
+    if (!Number.isFinite(life.time.now)) return undefined;
     const { processing, partition } = this.#options;
-    const waits: Promise<void>[] = [];
-    const event: EventCell = {
-      topic: '',
-      partition,
-      offset: -1,
-      timestamp: 0,
-      key: null,
-      headers: null,
-      raw: null,
-    };
+    const event = newEvent(partition);
     processing.current = life.cell;
+    life.cell.event = event;
     try {
-      for (const [name, table] of life.windows) {
-        const { store, window, closed } = table;
-        const below = now - window.graceMs;
-        if (closed !== undefined && below > table.closedTo) {
-          // A window closes when its end is at or before `below`.
-          for (const start of store.starts(
-            table.closedTo - window.sizeMs + 1,
-            below - window.sizeMs + 1,
-          ))
-            for (const [ref, value] of store.rows(start)) {
-              const end = start + window.sizeMs;
-              Object.assign(event, { topic: name, timestamp: end - 1, key: ref });
-              life.cell.event = event;
-              const result = closed({ key: ref.key, window: { start, end }, value }, event);
-              if (isPromise(result)) waits.push(result);
-            }
-        }
-        table.closedTo = Math.max(table.closedTo, below);
-        store.expire(keptFrom(window, now));
-      }
+      const waits = life.windows.close(life.time.now, event);
+      return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
     } catch (error) {
       throw this.#failed(event, error);
     } finally {
       life.cell.event = null;
       processing.current = undefined;
     }
-    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
   #maybeCheckpoint(): void {
@@ -757,12 +462,8 @@ export class Task {
     life.instance.close();
   }
 
-  #alive(): Life {
+  #alive(): TaskLife {
     assert(this.#life !== undefined, 'a task was used before it was recovered', { task: this.id });
     return this.#life;
   }
-}
-
-function inputTime(topic: string, upstreamTasks: number): InputTime {
-  return upstreamTasks === 0 ? sourceTime(topic) : repartitionTime(topic, upstreamTasks);
 }

@@ -7,7 +7,7 @@ import type { Codec } from '../codec/codec.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { EventCell, KeyRef } from '../core/event.ts';
 import type { TablePort } from '../stream/operator.ts';
-import { DELETE } from './delete.ts';
+import { DELETE } from '../stream/delete.ts';
 import type { Processing } from './processing.ts';
 
 /** What a table needs from its app. */

@@ -13,7 +13,7 @@ import { checkHome, liveCell, refOf } from './access.ts';
 import type { LiveCell } from './access.ts';
 import { mustKey, rowOf, undefinedRow } from './definition.ts';
 import type { TableDefinition, TableHost } from './definition.ts';
-import type { DELETE } from './delete.ts';
+import type { DELETE } from '../stream/delete.ts';
 import { WindowedTable } from './windowed-table.ts';
 
 /**

@@ -16,7 +16,7 @@ import { checkHome, liveCell, refOf } from './access.ts';
 import type { LiveCell } from './access.ts';
 import { mustKey, rowOf } from './definition.ts';
 import type { TableDefinition, TableHost } from './definition.ts';
-import type { DELETE } from './delete.ts';
+import type { DELETE } from '../stream/delete.ts';
 
 /** The final result of a window, for one key. */
 export interface ClosedWindow<K, V> {

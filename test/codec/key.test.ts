@@ -244,13 +244,13 @@ describe('refused keys', () => {
     const longest = make(MAX_KEY_BYTES);
     expect(encodeKey(longest)).toHaveLength(MAX_KEY_BYTES);
     expect(decodeKey(encodeKey(longest))).toEqual(longest);
-    expectError('MR_KEY_INVALID', () => encodeKey(make(MAX_KEY_BYTES + 1)), /65533|65534/);
+    expectError('MR_KEY_INVALID', () => encodeKey(make(MAX_KEY_BYTES + 1)), /65000|65001/);
   });
 
   test('the error of a long key names the length and the limit', () => {
     expect(errorOf(() => encodeKey('é'.repeat(40_000)))).toMatchObject({
-      message: expect.stringContaining('80000 encoded bytes is longer than 65533') as string,
-      details: { bytes: 80_000, maxBytes: 65_533 },
+      message: expect.stringContaining('80000 encoded bytes is longer than 65000') as string,
+      details: { bytes: 80_000, maxBytes: 65_000 },
     });
     expectError('MR_KEY_INVALID', () => encodeKey('x'.repeat(1e7)), '10000000');
     expectError('MR_KEY_INVALID', () => encodeKey(2n ** 1_000_000n));
@@ -304,7 +304,7 @@ describe('refused bytes', () => {
   });
 
   test('more than 65,533 of them', () => {
-    expectError('MR_DECODE_FAILED', () => decodeKey(new Uint8Array(65_534).fill(0x61)));
+    expectError('MR_DECODE_FAILED', () => decodeKey(new Uint8Array(65_001).fill(0x61)));
   });
 
   test('20,000 hostile inputs: what is accepted is what encodeKey writes', () => {

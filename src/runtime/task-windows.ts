@@ -1,0 +1,81 @@
+/**
+ * The windowed tables of a task: which are open, what closes when stream time moves, what is kept no longer.
+ *
+ * @module
+ */
+import type { Codec } from '../codec/codec.ts';
+import type { EventCell } from '../core/event.ts';
+import type { WindowStore } from '../state/store.ts';
+import type { TaskState } from '../state/task-state.ts';
+import type { Receive } from '../stream/operator.ts';
+import { keptFrom } from '../window/tumbling.ts';
+import type { WindowDefinition } from '../window/tumbling.ts';
+
+interface OpenTable {
+  readonly store: WindowStore;
+  readonly window: WindowDefinition;
+  /** Takes the results of closed windows, if somebody wants them. */
+  readonly closed: Receive | undefined;
+  /** Windows whose end is at or before this have been closed. */
+  closedTo: number;
+}
+
+/**
+ * Windowed tables by name. Windows are closed when the task commits and not with each event: whether an event is late is decided event
+ * by event, so a window's rows are final from the moment that stream time has passed it.
+ */
+export class TaskWindows {
+  readonly #state: TaskState;
+  readonly #tables = new Map<string, OpenTable>();
+
+  constructor(state: TaskState) {
+    this.#state = state;
+  }
+
+  /** The store of a table; `closed` and `streamTime` are looked at only when it is opened for the first time. */
+  open(
+    table: string,
+    codec: Codec<unknown>,
+    window: WindowDefinition,
+    streamTime: number,
+    closed: () => Receive | undefined,
+  ): WindowStore {
+    let open = this.#tables.get(table);
+    if (open === undefined) {
+      const store = this.#state.windowed(table, codec);
+      open = { store, window, closed: closed(), closedTo: streamTime - window.graceMs };
+      this.#tables.set(table, open);
+    }
+    return open.store;
+  }
+
+  /**
+   * Sends the results of windows that stream time has passed, and forgets those that are past their retention. `event` is pointed at each
+   * result in turn. Gives the promises of what takes time.
+   */
+  close(streamTime: number, event: EventCell): Promise<void>[] {
+    const waits: Promise<void>[] = [];
+    for (const [name, table] of this.#tables) {
+      const { store, window, closed } = table;
+      const below = streamTime - window.graceMs;
+      if (closed !== undefined && below > table.closedTo) {
+        for (const start of store.starts(
+          table.closedTo - window.sizeMs + 1,
+          below - window.sizeMs + 1,
+        )) {
+          const end = start + window.sizeMs;
+          for (const [ref, value] of store.rows(start)) {
+            event.topic = name;
+            event.timestamp = end - 1;
+            event.key = ref;
+            const wait = closed({ key: ref.key, window: { start, end }, value }, event);
+            if (wait !== undefined) waits.push(wait);
+          }
+        }
+      }
+      table.closedTo = Math.max(table.closedTo, below);
+      store.expire(keptFrom(window, streamTime));
+    }
+    return waits;
+  }
+}
