@@ -240,7 +240,7 @@ describe('refused keys', () => {
     ['negative bigints', (bytes) => 1n - 2n ** BigInt(8 * (bytes - 5))],
     ['objects', (bytes) => ({ a: 'x'.repeat(bytes - 10) })],
   ])('%s of 65,533 encoded bytes are the longest', (_, make) => {
-    expect(MAX_KEY_BYTES).toBe(64 * 1024 - 3);
+    expect(MAX_KEY_BYTES).toBe(65_000);
     const longest = make(MAX_KEY_BYTES);
     expect(encodeKey(longest)).toHaveLength(MAX_KEY_BYTES);
     expect(decodeKey(encodeKey(longest))).toEqual(longest);
