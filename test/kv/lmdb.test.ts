@@ -12,11 +12,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { open as openRaw } from 'lmdb';
+import { open as openRaw, type Database } from 'lmdb';
 import { describe, expect, test } from 'vitest';
 
 import type { Kv } from '../../src/kv/kv.ts';
-import { openLmdb } from '../../src/kv/lmdb/lmdb.ts';
+import { openLmdb, type LmdbModule } from '../../src/kv/lmdb/lmdb.ts';
 import { KV_TABLES, kvConformance } from '../../src/testing/conformance/kv.ts';
 import type { Order } from './lmdb-child.ts';
 import { bytes, list, textOf, withDirectory } from './support.ts';
@@ -190,6 +190,46 @@ test('a platform without lmdb is told so', async () => {
       cause: reason,
     });
     expect(() => statSync(path)).toThrow('ENOENT');
+  });
+});
+
+test('a write that lmdb refuses fails its group and stops the store', async () => {
+  await withDirectory(async (path) => {
+    const refusal = Object.assign(new Error('MDB_PROBLEM'), { code: -30_779 });
+    const refusing: LmdbModule = {
+      open: (options) => {
+        const root = openRaw(options);
+        const openDB = root.openDB.bind(root) as (name: string, options: object) => Database;
+        const put = (table: Database): Database['putSync'] => {
+          const real = table.putSync.bind(table) as (key: Buffer, value: Buffer) => void;
+          return (key: unknown, value: unknown) => {
+            if (String(key) === 'bad') throw refusal;
+            real(key as Buffer, value as Buffer);
+          };
+        };
+        return Object.assign(root, {
+          openDB: (name: string, tableOptions: object) => {
+            const table = openDB(name, tableOptions);
+            return Object.assign(table, { putSync: put(table) });
+          },
+        });
+      },
+    };
+    const kv = await openLmdb({ path, tables: KV_TABLES, load: () => Promise.resolve(refusing) });
+    const putting = (key: string): Promise<void> =>
+      kv.transact((txn) => txn.put('first', bytes(key), bytes('1')));
+    await putting('a');
+    const results = await Promise.allSettled([putting('bad'), putting('b')]);
+    for (const result of [...results, ...(await Promise.allSettled([putting('c')]))])
+      expect(result.status === 'rejected' && result.reason).toMatchObject({
+        code: 'MR_IO',
+        domain: 'external',
+        retryable: false,
+        cause: refusal,
+      });
+    expect(list(kv)).toEqual(['a=1']);
+    await kv.flush();
+    await kv.close();
   });
 });
 

@@ -24,7 +24,7 @@ const misplaced: readonly number[] = [errno.EEXIST, errno.ENOTDIR, errno.EISDIR]
 const corrupt: readonly number[] = [MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND];
 
 /** The number in an error of lmdb-js or of Node's file system; undefined if it has none. */
-export function codeOf(cause: unknown): number | undefined {
+function codeOf(cause: unknown): number | undefined {
   if (!(cause instanceof Error)) return undefined;
   if ('errno' in cause && typeof cause.errno === 'number') return Math.abs(cause.errno);
   return 'code' in cause && typeof cause.code === 'number' ? cause.code : undefined;

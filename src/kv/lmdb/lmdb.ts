@@ -11,13 +11,14 @@
  *   being used again.
  * - *Delivery*: a group is there whole or not at all, whatever dies.
  *
+ * lmdb-js prints the error of a commit that failed to the standard error, besides what is thrown here.
+ *
  * Not detected: damage to the file by others. Pages are read as they are mapped; a cut or flipped one may end the process.
  *
  * @see http://www.lmdb.tech/doc/ and Chu, "MDB: a memory-mapped database and backend for OpenLDAP" (2011)
  *
  * @module
  */
-import type * as lmdb from 'lmdb';
 import type { RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -35,8 +36,10 @@ import { brokenError, commitError, isPanic, storeError } from './errors.ts';
 import { checkFiles } from './precheck.ts';
 import { LmdbReads, type Table } from './reads.ts';
 
-/** The package lmdb, as `import('lmdb')` gives it. */
-export type LmdbModule = Pick<typeof lmdb, 'open'>;
+/** What is used of the package lmdb, as `import('lmdb')` gives it. */
+export interface LmdbModule {
+  open(options: RootDatabaseOptionsWithPath): RootDatabase;
+}
 
 export interface LmdbOptions extends GroupLimits {
   /** Directory of the store; made if it is not there, for this user alone (mode 0700, files 0600). */
