@@ -38,7 +38,7 @@ import { LmdbReads, type Table } from './reads.ts';
 
 /** What is used of the package lmdb, as `import('lmdb')` gives it. */
 export interface LmdbModule {
-  open(options: RootDatabaseOptionsWithPath): RootDatabase;
+  readonly open: (options: RootDatabaseOptionsWithPath) => RootDatabase;
 }
 
 export interface LmdbOptions extends GroupLimits {
