@@ -5,7 +5,7 @@
  */
 import type { Outgoing } from '../broker/broker.ts';
 import { FrameBuilder } from '../broker/frame.ts';
-import { keyRef } from '../codec/key.ts';
+import { KeyInterner } from '../codec/key.ts';
 import { partitionOf } from '../codec/partition.ts';
 import type { Clock } from '../core/clock.ts';
 import type { KeyRef } from '../core/event.ts';
@@ -15,7 +15,7 @@ import type { TopicFormat } from '../runtime/format.ts';
 import { checkPartition } from '../runtime/outputs.ts';
 
 /** Keys whose canonical form is remembered. */
-const KEYS = 10_000;
+const KEYS = 8_192;
 
 /** How a record is sent. */
 export interface SendOptions {
@@ -36,7 +36,7 @@ export interface PlaceInBatch {
 export class Batch {
   readonly #format: TopicFormat;
   readonly #builders: (FrameBuilder | undefined)[];
-  readonly #keys = new Map<unknown, KeyRef>();
+  readonly #keys = new KeyInterner(KEYS);
   #count = 0;
   #turn = 0;
 
@@ -99,13 +99,7 @@ export class Batch {
   }
 
   #ref(key: unknown): KeyRef {
-    let ref = this.#keys.get(key);
-    if (ref === undefined) {
-      this.#format.checkKey?.(key);
-      ref = keyRef(key);
-      if (this.#keys.size >= KEYS) this.#keys.clear();
-      this.#keys.set(key, ref);
-    }
-    return ref;
+    this.#format.checkKey?.(key);
+    return this.#keys.of(key);
   }
 }
