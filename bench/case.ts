@@ -11,7 +11,7 @@ import type { Flight } from '../examples/flights/dataset.ts';
 import { msgpack } from 'millrace';
 import { z } from 'zod';
 
-import { FrameView } from '../src/broker/frame.ts';
+import { FrameView } from '../src/broker/frame-view.ts';
 import { privateMegabytes, watchMemory } from './memory.ts';
 
 const [name = '', directory = '', rowsText = '0'] = process.argv.slice(2);

@@ -32,7 +32,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   runtime: ['core', 'stream', 'codec', 'kv', 'broker', 'window', 'state', 'topology', 'table'],
   app: ['core', 'stream', 'codec', 'broker', 'window', 'topology', 'table', 'runtime'],
   testing: ['core', 'codec', 'kv', 'broker', 'runtime', 'app'],
-  index: ['core', 'stream', 'codec', 'broker', 'window', 'table', 'app'],
+  index: ['core', 'stream', 'codec', 'broker', 'window', 'table', 'runtime', 'app'],
   cli: ['index', 'core', 'stream', 'codec', 'broker', 'window', 'table', 'app', 'testing'],
 };
 

@@ -37,7 +37,7 @@ import { runMain } from './main.ts';
 import { settingsOf } from './options.ts';
 import type { AppOptions, Settings } from './options.ts';
 import { Running } from './running.ts';
-import { readRows, readWindowRows } from './snapshot.ts';
+import { readRows, readWindowRows } from '../runtime/snapshot.ts';
 import { Topic } from './topic.ts';
 import type { TopicOptions } from './topic.ts';
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Outgoing } from '../broker/broker.ts';
-import { FrameBuilder } from '../broker/frame.ts';
+import { FrameBuilder } from '../broker/frame-builder.ts';
 import { KeyInterner } from '../codec/key.ts';
 import { partitionOf } from '../codec/partition.ts';
 import type { Clock } from '../core/clock.ts';

@@ -10,7 +10,8 @@
  * @module
  */
 import type { Kv } from '../kv/kv.ts';
-import type { Frame, FrameView } from './frame.ts';
+import type { Frame } from './frame.ts';
+import type { FrameView } from './frame-view.ts';
 
 /** What a broker can promise. Asking an app for more than this is an error at start. */
 export interface BrokerCapabilities {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { FrameBuilder, FrameView } from '../broker/frame.ts';
+import type { FrameBuilder } from '../broker/frame-builder.ts';
+import type { FrameView } from '../broker/frame-view.ts';
 import type { Codec } from '../codec/codec.ts';
 import { messageOf, MillraceError } from '../core/errors.ts';
 import type { KeyRef } from '../core/event.ts';

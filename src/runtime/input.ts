@@ -4,7 +4,7 @@
  * @module
  */
 import type { PartitionReader } from '../broker/broker.ts';
-import type { FrameView } from '../broker/frame.ts';
+import type { FrameView } from '../broker/frame-view.ts';
 import { KeyInterner } from '../codec/key.ts';
 import type { MillraceError } from '../core/errors.ts';
 import type { EventCell, KeyRef } from '../core/event.ts';

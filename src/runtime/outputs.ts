@@ -4,7 +4,7 @@
  * @module
  */
 import type { Outgoing } from '../broker/broker.ts';
-import { controlFrame, FrameBuilder } from '../broker/frame.ts';
+import { controlFrame, FrameBuilder } from '../broker/frame-builder.ts';
 import type { FrameOrigin } from '../broker/frame.ts';
 import { partitionOf } from '../codec/partition.ts';
 import { MillraceError } from '../core/errors.ts';

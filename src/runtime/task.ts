@@ -9,7 +9,7 @@
  * @module
  */
 import type { OwnedTask, Position } from '../broker/broker.ts';
-import { FrameBuilder } from '../broker/frame.ts';
+import { FrameBuilder } from '../broker/frame-builder.ts';
 import { assert, messageOf, MillraceError } from '../core/errors.ts';
 import type { EventCell } from '../core/event.ts';
 import { checkpointStep } from '../state/checkpoint.ts';

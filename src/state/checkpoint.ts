@@ -15,7 +15,7 @@
 import { createHash } from 'node:crypto';
 
 import type { Broker } from '../broker/broker.ts';
-import type { FrameView } from '../broker/frame.ts';
+import type { FrameView } from '../broker/frame-view.ts';
 import type { Kv, KvReader, KvTransaction } from '../kv/kv.ts';
 import { readRow, rowPrefixes, windowedRow } from './row-key.ts';
 

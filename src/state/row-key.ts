@@ -4,8 +4,8 @@
  * ```
  * u8 length of the store's name, name, u8 kind, then
  *   kind 0 (keyed):    canonical key
- *   kind 1 (windowed): u64 big-endian window start + 2^51, canonical key
- *   kind 2 (expired):  u64 big-endian window start + 2^51   — changelog only: every window that starts below it is gone
+ *   kind 1 (windowed): u64 big-endian window start + 2^63, canonical key
+ *   kind 2 (expired):  u64 big-endian window start + 2^63   — changelog only: every window that starts below it is gone
  * ```
  *
  * Windowed rows sort by start, so expiry is one range.
@@ -17,7 +17,8 @@ import { assert } from '../core/errors.ts';
 const KEYED = 0;
 const WINDOWED = 1;
 const EXPIRED = 2;
-const START_BIAS = 2 ** 51;
+/** What is added to the upper half of a start, so that starts before 1970 sort before the others. */
+const BIAS = 2 ** 31;
 
 /** What a row key says. `start` is NaN for keyed rows. */
 export interface RowAddress {
@@ -77,12 +78,13 @@ export function readRow(row: Uint8Array): RowAddress {
   const rest = 2 + length;
   if (kind === KEYED)
     return { store, start: Number.NaN, key: bytes.subarray(rest), expired: false };
-  const start = bytes.readUInt32BE(rest) * 2 ** 32 + bytes.readUInt32BE(rest + 4) - START_BIAS;
+  const start = (bytes.readUInt32BE(rest) - BIAS) * 2 ** 32 + bytes.readUInt32BE(rest + 4);
   return { store, start, key: bytes.subarray(rest + 8), expired: kind === EXPIRED };
 }
 
 function writeStart(row: Buffer, start: number, at: number): void {
-  const biased = start + START_BIAS;
-  row.writeUInt32BE(Math.floor(biased / 2 ** 32), at);
-  row.writeUInt32BE(biased % 2 ** 32, at + 4);
+  // In halves: the biased start as a whole would have more digits than a number holds.
+  const upper = Math.floor(start / 2 ** 32);
+  row.writeUInt32BE(upper + BIAS, at);
+  row.writeUInt32BE(start - upper * 2 ** 32, at + 4);
 }

@@ -224,20 +224,16 @@ export class WindowStore extends Store {
   expire(start: number): void {
     if (start <= this.#keptFrom) return;
     this.#keptFrom = start;
-    const count = this.#lowerBound(start);
-    if (count === 0) return;
-    for (const gone of this.#starts.splice(0, count)) this.#windows.delete(gone);
-    this.#lastStart = Number.NaN;
-    this.#lastWindow = undefined;
-    this.#expiredTo = start;
+    if (this.#drop(start)) this.#expiredTo = start;
   }
 
+  /** The mark of expiry comes first: rows that are in the store now must be there after a replay. */
   override takeDirty(write: WriteRow): void {
-    super.takeDirty(write);
     if (this.#expiredTo > -Infinity) {
       write(expiredRow(this.prefixes, this.#expiredTo), null);
       this.#expiredTo = -Infinity;
     }
+    super.takeDirty(write);
   }
 
   /** Takes a row from a checkpoint or changelog. */
@@ -248,10 +244,12 @@ export class WindowStore extends Store {
       this.#window(start).set(ref.id, { value: undefined, raw: value, dirty: false, ref, start });
   }
 
-  /** Takes a mark of expiry from a changelog. */
+  /**
+   * Takes a mark of expiry from a changelog. It says nothing about what is written from now on: an app that has been given a longer
+   * grace takes events for windows that it had let go of.
+   */
   loadExpired(start: number): void {
-    this.expire(start);
-    this.#expiredTo = -Infinity;
+    this.#drop(start);
   }
 
   protected rowKey(cell: Cell): Uint8Array {
@@ -259,11 +257,20 @@ export class WindowStore extends Store {
   }
 
   protected gone(cell: Cell): boolean {
-    return cell.start < this.#keptFrom;
+    return cell.start < this.#keptFrom && this.find(cell.start, cell.ref) !== cell;
   }
 
   protected forget(cell: Cell): void {
     this.#windows.get(cell.start)?.delete(cell.ref.id);
+  }
+
+  /** Deletes every window that starts below `start`; tells whether there was one. */
+  #drop(start: number): boolean {
+    const count = this.#lowerBound(start);
+    for (const gone of this.#starts.splice(0, count)) this.#windows.delete(gone);
+    this.#lastStart = Number.NaN;
+    this.#lastWindow = undefined;
+    return count > 0;
   }
 
   #window(start: number): Map<string, Cell> {

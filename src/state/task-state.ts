@@ -7,7 +7,8 @@
  *
  * @module
  */
-import type { FrameBuilder, FrameView } from '../broker/frame.ts';
+import type { FrameBuilder } from '../broker/frame-builder.ts';
+import type { FrameView } from '../broker/frame-view.ts';
 import type { Codec } from '../codec/codec.ts';
 import { MillraceError } from '../core/errors.ts';
 import { readRow } from './row-key.ts';
@@ -64,7 +65,10 @@ export class TaskState {
   applyFrame(frame: FrameView, from = 0): void {
     for (let i = Math.max(0, from - frame.baseOffset); i < frame.count; i++) {
       const value = frame.value(i);
-      this.apply(new Uint8Array(frame.key(i) as Uint8Array), value === null ? null : new Uint8Array(value));
+      this.apply(
+        new Uint8Array(frame.key(i) as Uint8Array),
+        value === null ? null : new Uint8Array(value),
+      );
     }
   }
 

@@ -2,14 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import {
-  controlFrame,
-  FrameBuilder,
-  FrameView,
-  isFrame,
-  MAX_KEY_BYTES,
-  place,
-} from '../../src/broker/frame.ts';
+import { isFrame, MAX_KEY_BYTES, place } from '../../src/broker/frame.ts';
+import { controlFrame, FrameBuilder } from '../../src/broker/frame-builder.ts';
+import { FrameView } from '../../src/broker/frame-view.ts';
 import { MillraceError } from '../../src/core/errors.ts';
 import { seededRandom, type Random } from '../../src/core/random.ts';
 import type { Headers } from '../../src/core/types.ts';

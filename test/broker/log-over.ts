@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Broker } from '../../src/broker/broker.ts';
-import { FrameBuilder, type Frame } from '../../src/broker/frame.ts';
+import type { Frame } from '../../src/broker/frame.ts';
+import { FrameBuilder } from '../../src/broker/frame-builder.ts';
 import { openBroker, type OpenBrokerContext } from '../../src/broker/open.ts';
 import { SharedStores } from '../../src/broker/shared-stores.ts';
 import { systemClock } from '../../src/core/clock.ts';

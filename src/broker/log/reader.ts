@@ -8,7 +8,7 @@ import { MillraceError } from '../../core/errors.ts';
 import type { KvReader } from '../../kv/kv.ts';
 import type { PartitionReader } from '../broker.ts';
 import { checkOffset } from '../checks.ts';
-import { FrameView } from '../frame.ts';
+import { FrameView } from '../frame-view.ts';
 import { offsetLost, readEnds } from './partitions.ts';
 import { frameKey, moveFrameKey, offsetOfKey } from './rows.ts';
 import type { StoredTopic } from './topics.ts';

@@ -6,7 +6,9 @@
 import assert from 'node:assert/strict';
 
 import type { Broker, Outgoing, Placed, TaskCommit, TopicSpec } from '../../../broker/broker.ts';
-import { FrameBuilder, type Frame, type FrameView } from '../../../broker/frame.ts';
+import type { Frame } from '../../../broker/frame.ts';
+import { FrameBuilder } from '../../../broker/frame-builder.ts';
+import type { FrameView } from '../../../broker/frame-view.ts';
 import type { VirtualClock } from '../../../core/clock.ts';
 
 /** What a case gets: an empty broker, and the clock that it lives by, standing at {@link START_MS}. */

@@ -5,7 +5,8 @@
  */
 import assert from 'node:assert/strict';
 
-import { controlFrame, FrameBuilder, type FrameView } from '../../../broker/frame.ts';
+import { controlFrame, FrameBuilder } from '../../../broker/frame-builder.ts';
+import type { FrameView } from '../../../broker/frame-view.ts';
 import {
   append,
   decode,

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 
 import type { Broker, Membership, Outgoing, Placed, Position } from '../../../broker/broker.ts';
-import { controlFrame, FrameBuilder } from '../../../broker/frame.ts';
+import { controlFrame, FrameBuilder } from '../../../broker/frame-builder.ts';
 import type { VirtualClock } from '../../../core/clock.ts';
 import type { Random } from '../../../core/random.ts';
 

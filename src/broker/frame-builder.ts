@@ -1,0 +1,259 @@
+/**
+ * Building frames. The layout is in `frame.ts`.
+ *
+ * @module
+ */
+import { assert, MillraceError } from '../core/errors.ts';
+import type { Headers } from '../core/types.ts';
+import { encodeHeaders, headerLength } from './frame-headers.ts';
+import {
+  CONTROL,
+  HEADER_BYTES,
+  HEADERS,
+  IDLE,
+  MAX_KEY_BYTES,
+  NO_KEY,
+  NO_VALUE,
+  TEXT,
+  WIDE,
+  writeHeader,
+} from './frame.ts';
+import type { Frame, FrameOrigin } from './frame.ts';
+
+/** What stands in a frame of texts for no value. */
+const NULL: Uint8Array = Buffer.from('null');
+
+/** Collects records and builds frames from them. Reusable: {@link FrameBuilder.build} empties it. */
+export class FrameBuilder {
+  readonly #text: boolean;
+  readonly #maxRecordBytes: number;
+  #count = 0;
+  #timestamps = new Float64Array(64);
+  #keyLengths = new Uint16Array(64);
+  #valueLengths = new Uint32Array(64);
+  #keys: Buffer = Buffer.allocUnsafe(1024);
+  #keyBytes = 0;
+  #values: Buffer = Buffer.allocUnsafe(4096);
+  #valueBytes = 0;
+  #headers: (Headers | null)[] | null = null;
+  #headerBytes = 0;
+
+  /** `text`: every value is added with {@link FrameBuilder.addText}. */
+  constructor(options: { readonly text: boolean; readonly maxRecordBytes: number }) {
+    this.#text = options.text;
+    this.#maxRecordBytes = options.maxRecordBytes;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of keys, values and headers so far. */
+  get bytes(): number {
+    return this.#keyBytes + this.#valueBytes + this.#headerBytes;
+  }
+
+  /** Whether values are added with {@link FrameBuilder.addText}. */
+  get text(): boolean {
+    return this.#text;
+  }
+
+  /**
+   * Adds a record. Bytes are copied.
+   *
+   * @throws `MR_RECORD_TOO_LARGE` when key, value and headers together exceed the limit, `MR_KEY_INVALID` for a key over
+   * {@link MAX_KEY_BYTES}, `MR_TIMESTAMP_INVALID` for a timestamp that is not a whole number of milliseconds,
+   * `MR_ARGUMENT_INVALID` for headers that a frame cannot carry. Nothing is added then.
+   */
+  add(
+    timestamp: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: Headers | null = null,
+  ): void {
+    const bytes = value === null && this.#text ? NULL : value;
+    const length = bytes === null ? 0 : bytes.length;
+    this.#check(timestamp, key, length, headers);
+    this.#reserveValue(length + 1);
+    if (this.#text) this.#values[this.#valueBytes++] = this.#separator();
+    if (bytes !== null) {
+      this.#values.set(bytes, this.#valueBytes);
+      this.#valueBytes += length;
+    }
+    this.#finish(timestamp, key, value === null ? (NO_VALUE | length) >>> 0 : length, headers);
+  }
+
+  /** Adds a record whose value is a JSON text, `null` for no value. Same errors as {@link FrameBuilder.add}. */
+  addText(
+    timestamp: number,
+    key: Uint8Array | null,
+    text: string | null,
+    headers: Headers | null = null,
+  ): void {
+    if (text === null) {
+      this.add(timestamp, key, null, headers);
+      return;
+    }
+    // A text has at least as many bytes as characters: no room is made for one that cannot fit.
+    if (text.length > this.#maxRecordBytes)
+      this.#check(timestamp, key, Buffer.byteLength(text), headers);
+    this.#reserveValue(text.length * 3 + 1);
+    const at = this.#valueBytes;
+    const written = this.#values.write(text, at + 1, 'utf8');
+    this.#check(timestamp, key, written, headers);
+    this.#values[at] = this.#separator();
+    this.#valueBytes = at + 1 + written;
+    this.#finish(timestamp, key, written, headers);
+  }
+
+  /** What stands before the next value of a frame of texts. */
+  #separator(): number {
+    return this.#count === 0 ? 0x5b : 0x2c;
+  }
+
+  #check(
+    timestamp: number,
+    key: Uint8Array | null,
+    valueBytes: number,
+    headers: Headers | null,
+  ): void {
+    // Offsets to the least timestamp are stored as integers: a fraction would be cut off silently.
+    if (!Number.isSafeInteger(timestamp))
+      throw new MillraceError(
+        'MR_TIMESTAMP_INVALID',
+        `the timestamp of a record is ${String(timestamp)}; give whole milliseconds since 1970`,
+        { details: { timestamp } },
+      );
+    const keyBytes = key === null ? 0 : key.length;
+    const bytes = keyBytes + valueBytes + (headers === null ? 0 : headerLength(headers));
+    if (bytes > this.#maxRecordBytes)
+      throw new MillraceError(
+        'MR_RECORD_TOO_LARGE',
+        `a record of ${bytes} bytes (key ${keyBytes}, value ${valueBytes}) exceeds maxRecordBytes, ${this.#maxRecordBytes}; send less, or raise maxRecordBytes`,
+        { details: { bytes, maxRecordBytes: this.#maxRecordBytes } },
+      );
+    if (keyBytes > MAX_KEY_BYTES)
+      throw new MillraceError(
+        'MR_KEY_INVALID',
+        `a key of ${keyBytes} bytes exceeds the limit of ${MAX_KEY_BYTES}`,
+        {
+          details: { bytes: keyBytes },
+        },
+      );
+  }
+
+  #finish(
+    timestamp: number,
+    key: Uint8Array | null,
+    valueLength: number,
+    headers: Headers | null,
+  ): void {
+    const i = this.#count;
+    if (i === this.#timestamps.length) this.#growIndex();
+    this.#timestamps[i] = timestamp;
+    this.#valueLengths[i] = valueLength;
+    if (key === null) {
+      this.#keyLengths[i] = NO_KEY;
+    } else {
+      this.#keyLengths[i] = key.length;
+      if (this.#keyBytes + key.length > this.#keys.length)
+        this.#keys = grow(this.#keys, this.#keyBytes, key.length);
+      const target = this.#keys;
+      let at = this.#keyBytes;
+      if (key.length < 32) for (let j = 0; j < key.length; j++) target[at++] = key[j] as number;
+      else target.set(key, at);
+      this.#keyBytes += key.length;
+    }
+    if (headers !== null || this.#headers !== null) {
+      this.#headers ??= Array.from({ length: i }, () => null);
+      this.#headers.push(headers);
+      this.#headerBytes += headers === null ? 2 : headerLength(headers);
+    }
+    this.#count = i + 1;
+  }
+
+  #reserveValue(bytes: number): void {
+    if (this.#valueBytes + bytes > this.#values.length)
+      this.#values = grow(this.#values, this.#valueBytes, bytes);
+  }
+
+  #growIndex(): void {
+    const size = this.#timestamps.length * 2;
+    const timestamps = new Float64Array(size);
+    timestamps.set(this.#timestamps);
+    this.#timestamps = timestamps;
+    const keyLengths = new Uint16Array(size);
+    keyLengths.set(this.#keyLengths);
+    this.#keyLengths = keyLengths;
+    const valueLengths = new Uint32Array(size);
+    valueLengths.set(this.#valueLengths);
+    this.#valueLengths = valueLengths;
+  }
+
+  /** The frame of what was added, at least one record; the builder is empty afterwards. */
+  build(origin: FrameOrigin | null = null): Frame {
+    const count = this.#count;
+    assert(count > 0, 'a frame without records is built');
+    let least = Infinity;
+    let greatest = -Infinity;
+    for (let i = 0; i < count; i++) {
+      const timestamp = this.#timestamps[i] as number;
+      if (timestamp < least) least = timestamp;
+      if (timestamp > greatest) greatest = timestamp;
+    }
+    const wide = greatest - least > 0xffff_ffff;
+    const step = wide ? 14 : 10;
+    const valueBytes = this.#valueBytes + (this.#text ? 1 : 0);
+    const headerArea = this.#headers === null ? null : encodeHeaders(this.#headers);
+    const bodyBytes = count * step + this.#keyBytes + valueBytes + (headerArea?.length ?? 0);
+    const bytes = Buffer.allocUnsafeSlow(HEADER_BYTES + bodyBytes);
+    let at = HEADER_BYTES;
+    for (let i = 0; i < count; i++) {
+      const timestamp = this.#timestamps[i] as number;
+      if (wide) at = bytes.writeDoubleLE(timestamp, at);
+      else {
+        const delta = timestamp - least;
+        bytes[at] = delta;
+        bytes[at + 1] = delta >>> 8;
+        bytes[at + 2] = delta >>> 16;
+        bytes[at + 3] = delta >>> 24;
+        at += 4;
+      }
+      const keyLength = this.#keyLengths[i] as number;
+      bytes[at] = keyLength;
+      bytes[at + 1] = keyLength >>> 8;
+      const valueLength = this.#valueLengths[i] as number;
+      bytes[at + 2] = valueLength;
+      bytes[at + 3] = valueLength >>> 8;
+      bytes[at + 4] = valueLength >>> 16;
+      bytes[at + 5] = valueLength >>> 24;
+      at += 6;
+    }
+    at += this.#keys.copy(bytes, at, 0, this.#keyBytes);
+    at += this.#values.copy(bytes, at, 0, this.#valueBytes);
+    if (this.#text) bytes[at++] = 0x5d;
+    if (headerArea !== null) bytes.set(headerArea, at);
+    const flags = (this.#text ? TEXT : 0) | (headerArea === null ? 0 : HEADERS) | (wide ? WIDE : 0);
+    writeHeader(bytes, count, flags, least, greatest, origin);
+    this.#count = 0;
+    this.#keyBytes = 0;
+    this.#valueBytes = 0;
+    this.#headers = null;
+    this.#headerBytes = 0;
+    if (this.#values.length > 4 * 1024 * 1024) this.#values = Buffer.allocUnsafe(4096);
+    return { bytes, count };
+  }
+}
+
+/** A frame that only says how far its writer has come, or that it has nothing left to do. Takes one offset. */
+export function controlFrame(origin: FrameOrigin, idle: boolean): Frame {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  writeHeader(bytes, 1, CONTROL | (idle ? IDLE : 0), origin.streamTime, origin.streamTime, origin);
+  return { bytes, count: 1 };
+}
+
+function grow(buffer: Buffer, used: number, more: number): Buffer {
+  const larger = Buffer.allocUnsafe(Math.max(buffer.length * 2, used + more));
+  buffer.copy(larger, 0, 0, used);
+  return larger;
+}
