@@ -255,14 +255,13 @@ export class App {
       throw error;
     }
     const { clock, retryForMs, warn } = this.#settings;
-    const running = new Running(
-      new Worker({ broker, membership, clock, group, tasks: made, retryForMs, warn }),
-    );
+    const worker = new Worker({ broker, membership, clock, group, tasks: made, retryForMs, warn });
+    const running = new Running(worker, clock, warn);
     this.#running = running;
     const forget = (): void => {
       this.#running = undefined;
     };
-    running.done.then(forget, forget);
+    worker.run().then(forget, forget);
     options.signal?.addEventListener('abort', () => void running.stop().catch(() => undefined), {
       once: true,
     });

@@ -3,22 +3,33 @@
  *
  * @module
  */
+import type { Clock } from '../core/clock.ts';
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
+import { messageOf } from '../core/errors.ts';
 import type { Worker, WorkerStats } from '../runtime/worker.ts';
 
 /** A started worker. */
 export class Running {
-  /** Resolves when the worker has stopped, rejects with what made it fail. What was not committed then is processed again. */
-  readonly done: Promise<void>;
   readonly #worker: Worker;
+  readonly #done: Promise<void>;
+  /** Somebody has asked how it went, and will be told. */
+  #asked = false;
 
-  /** @internal */
-  constructor(worker: Worker) {
+  /** @internal `warn` is told of a failure that nobody has asked for. */
+  constructor(worker: Worker, clock: Clock, warn: (message: string) => void) {
     this.#worker = worker;
-    this.done = worker.run();
-    // Whoever does not ask for the outcome must not be ended by it; `stop` and `settled` tell it too.
-    this.done.catch(() => undefined);
+    this.#done = worker.run();
+    this.#done.catch(async (error: unknown) => {
+      await clock.turn();
+      if (!this.#asked) warn(`the worker failed: ${messageOf(error)}`);
+    });
+  }
+
+  /** Resolves when the worker has stopped, rejects with what made it fail. What was not committed then is processed again. */
+  get done(): Promise<void> {
+    this.#asked = true;
+    return this.#done;
   }
 
   /** Counters since the app's first start, but for `commits` and `rows`. */
@@ -37,6 +48,7 @@ export class Running {
    * @throws what made the worker fail.
    */
   settled(): Promise<void> {
+    this.#asked = true;
     return this.#worker.settled();
   }
 
@@ -46,6 +58,7 @@ export class Running {
    * @throws `MR_STOP_TIMEOUT` after `deadline`, default 30 s; and what made the worker fail.
    */
   stop(options: { readonly deadline?: Duration | undefined } = {}): Promise<void> {
+    this.#asked = true;
     return this.#worker.stop(durationMs(options.deadline ?? '30s', 'deadline'));
   }
 
