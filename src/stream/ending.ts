@@ -1,8 +1,8 @@
 /**
  * How in-process streams end: closed (everything accepted is finished, what was held back is sent) or destroyed (at once).
  *
- * Invariant: a node ends when all its parents have, once; `flush` and `close` of its operator are called at most once, parents before
- * children. Parents in a cycle with the node do not count.
+ * Invariant: an operator ends when all its parents have, a source when it is closed; `flush` and `close` of an operator are called at most
+ * once, parents before children. Parents in a cycle with the node do not count.
  *
  * @module
  */
@@ -26,10 +26,9 @@ export function close(node: LiveNode): Promise<void> {
 
 async function closeNow(node: LiveNode): Promise<void> {
   const upstream = before(node);
-  const downstream = behind(node);
-  // Those in a cycle with it may still have values on their way to it.
-  for (const parent of new Set(node.parents)) if (!downstream.has(parent)) detach(parent, node);
   const closing = endingWith(node);
+  // Those that end with it, in a cycle, may still have values on their way to it.
+  for (const parent of new Set(node.parents)) if (!closing.includes(parent)) detach(parent, node);
   for (const each of closing) each.refuse();
   await Promise.all([...upstream, ...closing].map(({ inFlight }) => inFlight.settled()));
   const errors: unknown[] = [];
@@ -50,6 +49,7 @@ async function finish(nodes: readonly LiveNode[]): Promise<void> {
   }
   try {
     await flushAll(nodes.map(({ operator }) => operator));
+    for (const feedback of nodes[0]?.feedbacks ?? []) await feedback.idle();
   } finally {
     end(nodes.filter((node) => !node.ended));
   }
@@ -83,10 +83,9 @@ export function fail(node: LiveNode, error: unknown): boolean {
 export async function drain(node: LiveNode): Promise<void> {
   const nodes = [...before(node)];
   await Promise.all(
-    nodes.flatMap(({ feed, inFlight }) => [
-      ...(feed === undefined ? [] : [feed.done()]),
-      inFlight.settled(),
-    ]),
+    nodes.flatMap(({ feed, inFlight }) =>
+      feed === undefined ? [inFlight.settled()] : [feed.done(), inFlight.settled()],
+    ),
   );
 }
 
@@ -108,15 +107,18 @@ function endingWith(node: LiveNode): LiveNode[] {
   return order.filter((each) => ending.has(each));
 }
 
-/** Of `nodes`, those whose parents are all over, or among those that are returned. `start` is, whatever its parents. */
+/** Of `nodes`, the operators whose parents are all over, or among those that are returned. `start` is, whatever its parents. */
 function onlyBehind(start: LiveNode, nodes: readonly LiveNode[]): LiveNode[] {
   let kept = new Set(nodes);
   for (;;) {
     const next = new Set<LiveNode>();
     for (const node of kept)
-      if (node === start || node.parents.every((parent) => parent.ended || kept.has(parent)))
-        next.add(node);
+      if (node === start || (node.role.role !== 'source' && endsWith(node, kept))) next.add(node);
     if (next.size === kept.size) return [...kept];
     kept = next;
   }
+}
+
+function endsWith(node: LiveNode, ending: ReadonlySet<LiveNode>): boolean {
+  return node.parents.every((parent) => parent.ended || ending.has(parent));
 }

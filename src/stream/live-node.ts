@@ -55,7 +55,7 @@ export class LiveNode extends Node {
     this.operator = operatorOf(description.make(this.output, scope));
     for (const [i, parent] of parents.entries()) attach(parent, this, inputAt(this.operator, i));
     if (parents.some((parent) => parent.feedbacks.length > 0)) shareFeedbacks(this);
-    if (parents.length > 0 && parents.every((parent) => parent.ended)) void endEmpty(this);
+    if (parents.length > 0 && parents.every((parent) => parent.ended)) endEmpty(this);
     else if (this.role.role === 'sink') startFeeds(this);
   }
 
@@ -161,13 +161,12 @@ export function startFeeds(node: LiveNode): void {
 }
 
 /** For a node that was declared behind streams that are over. */
-async function endEmpty(node: LiveNode): Promise<void> {
+function endEmpty(node: LiveNode): void {
   node.refuse();
   node.ending = true;
   node.ended = true;
-  try {
-    await flushAll([node.operator]);
-  } finally {
-    closeAll([node.operator]);
-  }
+  const flushed = flushAll([node.operator]);
+  const close = (): void => closeAll([node.operator]);
+  if (flushed === undefined) close();
+  else void flushed.finally(close);
 }
