@@ -85,6 +85,8 @@ export class App {
   readonly #created = new Map<string, Promise<void>>();
   #broker: Promise<Broker> | undefined;
   #running: Running | undefined;
+  /** From the call of start to the end of the worker. */
+  #started = false;
 
   /**
    * @throws `MR_NAME_INVALID`, `MR_OPTION_INVALID`. The broker is opened at the first use.
@@ -128,6 +130,7 @@ export class App {
     options: TableOptions<K, V> & { readonly default?: (() => V) | undefined },
   ): Table<K, V, V | undefined> {
     validName('table', name);
+    this.#mustBeOpen(`table ${name}`);
     this.#take('table', name);
     const codec = options.codec ?? msgpack;
     this.#tables.set(name, codec);
@@ -185,6 +188,7 @@ export class App {
     make: MakeOperator,
   ): Agent<K, V, Out> {
     validName('agent', name);
+    this.#mustBeOpen(`agent ${name}`);
     this.#take('agent', name);
     const inbox =
       source instanceof Stream
@@ -218,11 +222,21 @@ export class App {
    * `MR_VERSION_UNSUPPORTED`, `MR_CORRUPT` and `MR_IO` of the broker.
    */
   async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Running> {
-    if (this.#running !== undefined)
+    if (this.#started)
       throw new MillraceError(
         'MR_ARGUMENT_INVALID',
         `app ${this.id} is running already; stop it before you start it again`,
       );
+    this.#started = true;
+    try {
+      return await this.#start(options.signal);
+    } catch (error) {
+      this.#started = false;
+      throw error;
+    }
+  }
+
+  async #start(signal: AbortSignal | undefined): Promise<Running> {
     const topology = this.#topology();
     const broker = await this.#open();
     await this.#createTopics(broker, topology);
@@ -258,13 +272,14 @@ export class App {
     const worker = new Worker({ broker, membership, clock, group, tasks: made, retryForMs, warn });
     const running = new Running(worker, clock, warn);
     this.#running = running;
-    const forget = (): void => {
+    const ended = (): void => {
       this.#running = undefined;
+      this.#started = false;
     };
-    worker.run().then(forget, forget);
-    options.signal?.addEventListener('abort', () => void running.stop().catch(() => undefined), {
-      once: true,
-    });
+    worker.run().then(ended, ended);
+    const stop = (): void => void running.stop().catch(() => undefined);
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener('abort', stop, { once: true });
     return running;
   }
 
@@ -419,6 +434,15 @@ export class App {
     return format;
   }
 
+  /** A declaration that a running worker would not see must not pass in silence. */
+  #mustBeOpen(what: string): void {
+    if (this.#started)
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `${what} was declared while app ${this.id} runs, which would have no effect; declare everything before start()`,
+      );
+  }
+
   #take(what: string, name: string): void {
     const key = `${what} ${name}`;
     if (this.#names.has(key))
@@ -436,8 +460,10 @@ export class App {
       processing: this.#processing,
       broker: () => this.#open(),
       ensureTopic: (format) => this.#ensureTopic(format),
-      addSource: (node, format) =>
-        this.#sources.push({ node, topic: format.topic, partitions: format.partitions }),
+      addSource: (node, format) => {
+        this.#mustBeOpen(`a stream of topic ${format.topic}`);
+        this.#sources.push({ node, topic: format.topic, partitions: format.partitions });
+      },
     };
   }
 
