@@ -26,12 +26,6 @@ export interface SendOptions {
   readonly headers?: Headers | undefined;
 }
 
-/** Where a record of a batch lies: its partition, and how many of the batch lie before it there. */
-export interface PlaceInBatch {
-  readonly partition: number;
-  readonly index: number;
-}
-
 /** Collects records of one topic into one frame per partition. */
 export class Batch {
   readonly #format: TopicFormat;

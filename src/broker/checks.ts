@@ -13,11 +13,11 @@ import type { JoinOptions, Outgoing, ProducerAppend, TaskCommit, TopicSpec } fro
 import { isFrame } from './frame.ts';
 
 /** Most partitions of a topic. */
-export const MAX_PARTITIONS = 1024;
+const MAX_PARTITIONS = 1024;
 /** Largest `position` of a producer and `meta` of a task, in bytes. */
-export const MAX_META_BYTES = 65_536;
+const MAX_META_BYTES = 65_536;
 /** Most that one append or commit may carry, in bytes of frames. */
-export const MAX_APPEND_BYTES: number = 256 * 1024 * 1024;
+const MAX_APPEND_BYTES: number = 256 * 1024 * 1024;
 /** Longest description of a topology, in UTF-16 code units. */
 const MAX_TOPOLOGY_LENGTH = 1024 * 1024;
 

@@ -18,7 +18,7 @@ export interface TaskMeta {
   readonly late: Readonly<Record<string, number>>;
 }
 
-export const noMeta: TaskMeta = { format: 1, time: null, inputs: [], events: 0, late: {} };
+const noMeta: TaskMeta = { format: 1, time: null, inputs: [], events: 0, late: {} };
 
 export function encodeMeta(meta: TaskMeta): Uint8Array {
   return Buffer.from(JSON.stringify(meta));

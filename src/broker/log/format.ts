@@ -20,7 +20,7 @@ export const logTables: readonly string[] = [
 ];
 
 /** Version of the rows that this code reads and writes. */
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 
 /**
  * Makes sure that the store holds rows of this version, and marks an empty one.

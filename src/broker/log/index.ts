@@ -1,2 +1,2 @@
-export { FORMAT_VERSION, logTables } from './format.ts';
-export { openLog, type LogOptions } from './log.ts';
+export { logTables } from './format.ts';
+export { openLog } from './log.ts';
