@@ -5,7 +5,7 @@
  */
 import type { Broker } from '../broker/broker.ts';
 import { MillraceError } from '../core/errors.ts';
-import { checkpointPosition, checkpointRows } from './checkpoint.ts';
+import { checkpointPosition, checkpointRows, checkPosition } from './checkpoint.ts';
 import { TaskState } from './task-state.ts';
 
 /** A recovered state. */
@@ -24,7 +24,8 @@ const ATTEMPTS = 20;
  * Loads the state of a task. Reads only, so it may run beside the owner of the task: what it returns is then the state of
  * some commit.
  *
- * @throws `MR_IO` (retryable) when the owner's checkpoints were faster than the reader 20 times over.
+ * @throws `MR_IO` (retryable) when the owner's checkpoints were faster than the reader 20 times over. `MR_CORRUPT` when checkpoint and
+ * changelog do not belong together.
  */
 export async function recover(
   broker: Broker,
@@ -57,8 +58,9 @@ async function read(
     state.apply(rowKey, value);
     entries++;
   }
-  const { start } = await broker.bounds(changelog, partition);
-  if (start > from || checkpointPosition(broker.state, stateId) !== from) return undefined;
+  const { start, end } = await broker.bounds(changelog, partition);
+  if (!Object.is(checkpointPosition(broker.state, stateId), from)) return undefined;
+  checkPosition(changelog, partition, from, start, end);
   const reader = broker.reader(changelog, partition, from);
   let behind = 0;
   try {

@@ -135,10 +135,12 @@ export class TaskTime {
     return least === Infinity ? greatest : least;
   }
 
-  /** Continues from a saved task time, after the inputs have been restored. */
+  /**
+   * Continues from a saved task time. It does not take over what the inputs know: that may be further on, and windows in between
+   * have not been closed yet.
+   */
   restore(now: number | null): void {
     this.#now = now ?? -Infinity;
-    this.advance();
   }
 }
 

@@ -31,17 +31,12 @@ const dayMs = 86_400_000;
 /**
  * Windows of `size`, at least 1 ms.
  *
- * @throws `MR_OPTION_INVALID` for a size below 1 ms, a fraction of a millisecond, or a retention shorter than the grace.
+ * @throws `MR_OPTION_INVALID` for a size below 1 ms, a length with a fraction of a millisecond, or a retention shorter than the grace.
  */
 export function tumblingWindow(size: Duration, options: WindowOptions = {}): WindowDefinition {
-  const sizeMs = durationMs(size, 'size', 1);
-  const graceMs = durationMs(options.grace ?? 0, 'grace');
-  const retentionMs = durationMs(options.retention ?? Math.max(dayMs, graceMs), 'retention');
-  if (!Number.isSafeInteger(sizeMs))
-    throw new MillraceError(
-      'MR_OPTION_INVALID',
-      `a window of ${sizeMs} ms is not a whole number of milliseconds`,
-    );
+  const sizeMs = wholeMs(size, 'size', 1);
+  const graceMs = wholeMs(options.grace ?? 0, 'grace', 0);
+  const retentionMs = wholeMs(options.retention ?? Math.max(dayMs, graceMs), 'retention', 0);
   if (retentionMs < graceMs)
     throw new MillraceError(
       'MR_OPTION_INVALID',
@@ -63,4 +58,16 @@ export function closesAt(window: WindowDefinition, start: number): number {
 /** Windows that start below this are no longer kept at `streamTime`. */
 export function keptFrom(window: WindowDefinition, streamTime: number): number {
   return streamTime - window.retentionMs - window.sizeMs;
+}
+
+/** Event times are whole milliseconds, so are all bounds that are compared with them or stored. */
+function wholeMs(value: Duration, name: string, minMs: number): number {
+  const ms = durationMs(value, name, minMs);
+  if (!Number.isSafeInteger(ms))
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `${name} is ${ms} ms, which is not a whole number of milliseconds; give one of at most ${Number.MAX_SAFE_INTEGER}`,
+      { details: { option: name, value } },
+    );
+  return ms;
 }
