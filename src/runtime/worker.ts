@@ -212,8 +212,10 @@ export class Worker {
   }
 
   #commit(entry: Entry): void {
+    const { commits } = entry.task;
     void entry.task.commit().then(() => {
-      if (!Number.isNaN(entry.failingSince)) {
+      // A commit that failed resolves too; the task throws its error at its next turn.
+      if (entry.task.commits > commits) {
         entry.failingSince = Number.NaN;
         entry.attempts = 0;
       }
