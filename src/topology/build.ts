@@ -1,134 +1,30 @@
 /**
- * Builds the topology of an app from its graph.
- *
- * 1. Every source node, every source of closed windows and every `groupBy` is a root. The region of a root is what can be reached
- *    from it without passing another `groupBy`.
- * 2. Regions that share a node or a table belong together, and so do a table's updates and its closed windows.
- * 3. Of those that share only a source topic, the synchronous ones belong together too; each asynchronous one stays a
- *    sub-topology of its own, so that a slow agent holds up nobody but itself.
+ * Builds the topology of an app from its graph: names its parts, connects them, and checks that they fit together. What belongs together
+ * is the matter of `regions.ts`.
  *
  * @module
  */
 import { MillraceError } from '../core/errors.ts';
 import type { GraphNode } from '../stream/node.ts';
+import { findComponents, findRegions, isAsynchronous, nameOf } from './regions.ts';
+import type { AppGraph, Region } from './regions.ts';
+import { changelogTopic } from './topology.ts';
 import type { SubTopology, Topology, TopologyCut, TopologyInput } from './topology.ts';
 
-/** What an app declared. */
-export interface AppGraph {
-  readonly app: string;
-  /** Prefix of the app's internal topics. */
-  readonly group: string;
-  /** Source nodes of topics. */
-  readonly sources: readonly {
-    readonly node: GraphNode;
-    readonly topic: string;
-    readonly partitions: number;
-  }[];
-  /** Source nodes of closed windows. */
-  readonly closed: readonly {
-    readonly node: GraphNode;
-    readonly table: string;
-    readonly graceMs: number;
-  }[];
-  readonly tables: readonly string[];
-}
+/** Longest internal name of a broker, in characters. */
+const MAX_TOPIC_LENGTH = 249;
 
-interface Region {
-  readonly root: GraphNode;
-  readonly nodes: Set<GraphNode>;
-  readonly cuts: GraphNode[];
-}
+/** Longest name of an operator's state: with the slash that marks it, what a row key takes. */
+const MAX_STATE_LENGTH = 254;
 
 /**
- * @throws `MR_TOPOLOGY_INVALID`, `MR_NAME_TAKEN` or `MR_NAME_MISSING`, saying what to write instead.
+ * @throws `MR_TOPOLOGY_INVALID`, `MR_NAME_TAKEN`, `MR_NAME_MISSING` or `MR_NAME_INVALID`, saying what to write instead.
  */
 export function buildTopology(graph: AppGraph): Topology {
   const regions = findRegions(graph);
   const components = findComponents(graph, regions);
   const built = new Builder(graph, components).build();
   return { app: graph.app, subTopologies: built, tables: graph.tables };
-}
-
-function findRegions(graph: AppGraph): Map<GraphNode, Region> {
-  const regions = new Map<GraphNode, Region>();
-  const roots = [...graph.sources.map(({ node }) => node), ...graph.closed.map(({ node }) => node)];
-  for (let root = roots.pop(); root !== undefined; root = roots.pop()) {
-    if (regions.has(root)) continue;
-    const region: Region = { root, nodes: new Set([root]), cuts: [] };
-    const open = [...root.children];
-    for (let node = open.pop(); node !== undefined; node = open.pop()) {
-      if (node.role.role === 'cut') {
-        // Nobody reads behind it, so nothing needs to be written.
-        if (node.children.length === 0) continue;
-        if (!region.cuts.includes(node)) region.cuts.push(node);
-        roots.push(node);
-      } else if (!region.nodes.has(node)) {
-        region.nodes.add(node);
-        open.push(...node.children);
-      }
-    }
-    regions.set(root, region);
-  }
-  for (const [root] of regions) if (root.children.length === 0) regions.delete(root);
-  return regions;
-}
-
-/** Groups regions into the future sub-topologies. */
-function findComponents(graph: AppGraph, regions: ReadonlyMap<GraphNode, Region>): Region[][] {
-  const parent = new Map<GraphNode, GraphNode>();
-  const find = (node: GraphNode): GraphNode => {
-    let root = node;
-    for (let up = parent.get(root); up !== undefined; up = parent.get(root)) root = up;
-    return root;
-  };
-  const join = (a: GraphNode, b: GraphNode): void => {
-    const [rootA, rootB] = [find(a), find(b)];
-    if (rootA !== rootB) parent.set(rootA, rootB);
-  };
-  const owners = new Map<unknown, GraphNode>();
-  const own = (thing: unknown, root: GraphNode): void => {
-    const owner = owners.get(thing);
-    if (owner === undefined) owners.set(thing, root);
-    else join(owner, root);
-  };
-  for (const { root, nodes, cuts } of regions.values()) {
-    for (const node of [...nodes, ...cuts]) {
-      if (node !== root) own(node, root);
-      if (node.role.role === 'table') own(`table ${nameOf(node.role.table)}`, root);
-    }
-  }
-  for (const { node, table } of graph.closed) {
-    if (!regions.has(node)) continue;
-    if (!owners.has(`table ${table}`))
-      throw new MillraceError(
-        'MR_TOPOLOGY_INVALID',
-        `the closed windows of table ${table} are used, but no declared stream updates the table; update it with a stream's update(${table}, …), since closed() follows the task that does`,
-        { details: { table } },
-      );
-    own(`table ${table}`, node);
-  }
-  const asynchronous = new Set<GraphNode>();
-  for (const { root, nodes } of regions.values())
-    if ([...nodes].some(isAsynchronous)) asynchronous.add(find(root));
-  const topics = new Map(graph.sources.map(({ node, topic }) => [node, topic]));
-  const byTopic = new Map<string, GraphNode>();
-  for (const { root } of regions.values()) {
-    const topic = topics.get(root);
-    if (topic === undefined || asynchronous.has(find(root))) continue;
-    const first = byTopic.get(topic);
-    if (first === undefined) byTopic.set(topic, root);
-    else join(first, root);
-  }
-  const groups = new Map<GraphNode, Region[]>();
-  for (const region of regions.values()) {
-    const root = find(region.root);
-    groups.set(root, [...(groups.get(root) ?? []), region]);
-  }
-  return [...groups.values()];
-}
-
-function isAsynchronous(node: GraphNode): boolean {
-  return node.kind === 'agent';
 }
 
 /** Names components and measures them, upstream before downstream. */
@@ -157,17 +53,31 @@ class Builder {
         );
       names.add(name);
     }
+    for (const sub of all) this.#checkLengths(sub);
     return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Names are put together, so that each of their parts may be fine and the whole too long. */
+  #checkLengths({ name, cuts, states }: SubTopology): void {
+    for (const topic of [changelogTopic(this.#graph.group, name), ...cuts.map((cut) => cut.topic)])
+      if (topic.length > MAX_TOPIC_LENGTH)
+        throw new MillraceError(
+          'MR_NAME_INVALID',
+          `${topic} is a name of ${topic.length} characters for a topic of the app, more than ${MAX_TOPIC_LENGTH}; give topics, agents or groupBy(…, { name }) shorter names`,
+          { details: { subTopology: name, topic } },
+        );
+    for (const state of states)
+      if (state.name.length > MAX_STATE_LENGTH)
+        throw new MillraceError(
+          'MR_NAME_INVALID',
+          `${state.name} is a name of ${state.name.length} characters for a state, more than ${MAX_STATE_LENGTH}; give the topic or the operator a shorter name`,
+          { details: { subTopology: name, state: state.name } },
+        );
   }
 
   #sub(component: Region[]): SubTopology {
     const done = this.#done.get(component);
     if (done !== undefined) return done;
-    if (this.#underWay.has(component))
-      throw new MillraceError(
-        'MR_TOPOLOGY_INVALID',
-        'the graph of the app goes in a circle through a groupBy; send to a topic to close a circle',
-      );
     this.#underWay.add(component);
     const sub = this.#make(component);
     this.#done.set(component, sub);
@@ -201,7 +111,14 @@ class Builder {
     }
     const bases: string[] = [];
     for (const root of cutRoots) {
-      const upstream = this.#sub(this.#home.get(root) as Region[]);
+      const home = this.#home.get(root) as Region[];
+      if (this.#underWay.has(home) && !this.#done.has(home))
+        throw new MillraceError(
+          'MR_TOPOLOGY_INVALID',
+          `the graph of the app goes in a circle through the groupBy ${cutName(root)}: what feeds it and what reads it share a table or an agent; use a table for each side, or send to a topic to close the circle`,
+          { details: { groupBy: cutName(root) } },
+        );
+      const upstream = this.#sub(home);
       const base = `${upstream.name}-${cutName(root)}`;
       bases.push(base);
       inputs.push({
@@ -212,10 +129,19 @@ class Builder {
         upstreamTasks: upstream.partitions,
       });
     }
+    const closed = this.#graph.closed.filter(({ node }) =>
+      component.some(({ root }) => root === node),
+    );
+    if (inputs.length === 0)
+      throw new MillraceError(
+        'MR_TOPOLOGY_INVALID',
+        `no topic feeds the closed windows of ${closed.map(({ table }) => table).join(' and ')}; update one of the tables with the stream of a topic`,
+        { details: { tables: closed.map(({ table }) => table) } },
+      );
     const name =
       agents.length > 0
-        ? `agent-${agents.join('+')}`
-        : [...new Set(sources.map(({ topic }) => topic)), ...bases].toSorted().join('+');
+        ? `agent-${agents.join('.')}`
+        : [...new Set(sources.map(({ topic }) => topic)), ...bases].toSorted().join('.');
     const partitions = Math.max(...inputs.map((input) => input.partitions));
     const tables = [
       ...new Set(
@@ -231,9 +157,6 @@ class Builder {
         `${inputs.map((input) => `${input.topic} (${input.partitions} partitions)`).join(' and ')} feed the same state but are not partitioned alike; give the topics the same number of partitions, or put groupBy(…) in front of one`,
         { details: { subTopology: name } },
       );
-    const closed = this.#graph.closed.filter(({ node }) =>
-      component.some(({ root }) => root === node),
-    );
     return {
       name,
       inputs: inputs.toSorted((a, b) => (a.topic < b.topic ? -1 : 1)),
@@ -255,7 +178,7 @@ class Builder {
   ): TopologyCut[] {
     const taken = new Map<string, GraphNode>();
     const cuts = [...new Set(component.flatMap((region) => region.cuts))];
-    return cuts.map((node) => {
+    const made = cuts.map((node) => {
       const base = `${name}-${cutName(node)}`;
       if (taken.has(base))
         throw new MillraceError(
@@ -288,6 +211,7 @@ class Builder {
         ),
       };
     });
+    return made.toSorted((a, b) => (a.topic < b.topic ? -1 : 1));
   }
 
   /** The topic whose values arrive at `node` as they were read, if there is exactly one. */
@@ -314,7 +238,7 @@ class Builder {
 
   #states(name: string, nodes: ReadonlySet<GraphNode>): { node: GraphNode; name: string }[] {
     const taken = new Set<string>();
-    return [...nodes]
+    const made = [...nodes]
       .filter((node) => node.role.role === 'operator' && node.role.stateful)
       .map((node) => {
         const state = `${name}.${node.name ?? node.kind}`;
@@ -327,6 +251,7 @@ class Builder {
         taken.add(state);
         return { node, name: state };
       });
+    return made.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   #repartitionTopic(base: string): string {
@@ -346,8 +271,4 @@ function cutName(node: GraphNode): string {
 
 function explicitPartitions(node: GraphNode): number | undefined {
   return node.role.role === 'cut' ? node.role.partitions : undefined;
-}
-
-function nameOf(table: object): string {
-  return 'name' in table ? String(table.name) : '';
 }

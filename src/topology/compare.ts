@@ -36,18 +36,34 @@ export function fingerprint(topology: Topology): string {
   return JSON.stringify(value);
 }
 
-/** What would be lost if an app with fingerprint `next` took over from `stored`. Empty: nothing. */
+/**
+ * What would be lost, or processed twice, if an app with fingerprint `next` took over from `stored`, a line for each. Empty: nothing.
+ */
 export function orphans(stored: string, next: string): readonly string[] {
   if (stored === next) return [];
   const before = JSON.parse(stored) as Fingerprint;
   const after = JSON.parse(next) as Fingerprint;
   const found: string[] = [];
+  const oldNames = new Set(before.subTopologies.map(({ name }) => name));
   for (const old of before.subTopologies) {
     const sub = after.subTopologies.find(({ name }) => name === old.name);
+    // Positions belong to a sub-topology by its name: under another one its topics would be processed twice.
+    const heir = after.subTopologies.find(
+      ({ name, inputs }) =>
+        !oldNames.has(name) && inputs.some((topic) => old.inputs.includes(topic)),
+    );
+    if (sub === undefined && heir !== undefined)
+      found.push(
+        `~ ${old.name} would become ${heir.name}, which would read ${old.inputs.filter((topic) => heir.inputs.includes(topic)).join(' and ')} again from its start`,
+      );
     for (const state of old.states) {
       const home = after.subTopologies.find(({ states }) => states.includes(state));
       if (home === undefined)
-        found.push(`- ${state} (state of ${old.name}) is not declared any more`);
+        found.push(
+          after.tables.includes(state)
+            ? `~ ${state} would move out of ${old.name}: no declared stream updates it any more`
+            : `- ${state} (state of ${old.name}) is not declared any more`,
+        );
       else if (home.name !== old.name)
         found.push(`~ ${state} would move from ${old.name} to ${home.name}`);
     }
@@ -65,10 +81,16 @@ export function orphans(stored: string, next: string): readonly string[] {
 /**
  * Refuses a topology that would orphan state.
  *
- * @throws `MR_TOPOLOGY_CHANGED` with the difference.
+ * @throws `MR_TOPOLOGY_CHANGED` with the difference, `MR_VERSION_UNSUPPORTED` for what a newer version stored.
  */
 export function checkChange(app: string, stored: string | undefined, next: string): void {
   if (stored === undefined) return;
+  if ((JSON.parse(stored) as Fingerprint).format !== 1)
+    throw new MillraceError(
+      'MR_VERSION_UNSUPPORTED',
+      `app ${app} was last started by a newer version of millrace; upgrade this one`,
+      { details: { app } },
+    );
   const lines = orphans(stored, next);
   if (lines.length > 0)
     throw new MillraceError(

@@ -1,0 +1,137 @@
+/**
+ * Regions of an app's graph, and which of them belong together.
+ *
+ * 1. Every source node, every source of closed windows and every `groupBy` is a root. The region of a root is what can be reached
+ *    from it without passing another `groupBy`.
+ * 2. Regions that share a node or a table belong together, and so do a table's updates and its closed windows.
+ * 3. Of those that share only a source topic, the synchronous ones belong together too; each asynchronous one stays a
+ *    sub-topology of its own, so that a slow agent holds up nobody but itself.
+ *
+ * @module
+ */
+import { MillraceError } from '../core/errors.ts';
+import type { GraphNode } from '../stream/node.ts';
+
+/** What an app declared. */
+export interface AppGraph {
+  readonly app: string;
+  /** Prefix of the app's internal topics. */
+  readonly group: string;
+  /** Source nodes of topics. */
+  readonly sources: readonly {
+    readonly node: GraphNode;
+    readonly topic: string;
+    readonly partitions: number;
+  }[];
+  /** Source nodes of closed windows. */
+  readonly closed: readonly {
+    readonly node: GraphNode;
+    readonly table: string;
+    readonly graceMs: number;
+  }[];
+  readonly tables: readonly string[];
+}
+
+/** What can be reached from a root without passing another `groupBy`. */
+export interface Region {
+  readonly root: GraphNode;
+  readonly nodes: Set<GraphNode>;
+  /** Where it ends. */
+  readonly cuts: GraphNode[];
+}
+
+/** The regions of all roots that anything hangs on. */
+export function findRegions(graph: AppGraph): Map<GraphNode, Region> {
+  const regions = new Map<GraphNode, Region>();
+  const roots = [...graph.sources.map(({ node }) => node), ...graph.closed.map(({ node }) => node)];
+  for (let root = roots.pop(); root !== undefined; root = roots.pop()) {
+    if (regions.has(root)) continue;
+    const region: Region = { root, nodes: new Set([root]), cuts: [] };
+    const open = [...root.children];
+    for (let node = open.pop(); node !== undefined; node = open.pop()) {
+      if (node.role.role === 'cut') {
+        // Nobody reads behind it, so nothing needs to be written.
+        if (node.children.length === 0) continue;
+        if (!region.cuts.includes(node)) region.cuts.push(node);
+        roots.push(node);
+      } else if (!region.nodes.has(node)) {
+        region.nodes.add(node);
+        open.push(...node.children);
+      }
+    }
+    regions.set(root, region);
+  }
+  for (const [root] of regions) if (root.children.length === 0) regions.delete(root);
+  return regions;
+}
+
+/**
+ * Groups regions into the future sub-topologies.
+ *
+ * @throws `MR_TOPOLOGY_INVALID` for closed windows of a table that no declared stream updates.
+ */
+export function findComponents(
+  graph: AppGraph,
+  regions: ReadonlyMap<GraphNode, Region>,
+): Region[][] {
+  const parent = new Map<GraphNode, GraphNode>();
+  const find = (node: GraphNode): GraphNode => {
+    let root = node;
+    for (let up = parent.get(root); up !== undefined; up = parent.get(root)) root = up;
+    return root;
+  };
+  const join = (a: GraphNode, b: GraphNode): void => {
+    const [rootA, rootB] = [find(a), find(b)];
+    if (rootA !== rootB) parent.set(rootA, rootB);
+  };
+  const owners = new Map<unknown, GraphNode>();
+  const own = (thing: unknown, root: GraphNode): void => {
+    const owner = owners.get(thing);
+    if (owner === undefined) owners.set(thing, root);
+    else join(owner, root);
+  };
+  for (const { root, nodes, cuts } of regions.values()) {
+    for (const node of [...nodes, ...cuts]) {
+      if (node !== root) own(node, root);
+      if (node.role.role === 'table') own(`table ${nameOf(node.role.table)}`, root);
+    }
+  }
+  for (const { node, table } of graph.closed) {
+    if (!regions.has(node)) continue;
+    if (!owners.has(`table ${table}`))
+      throw new MillraceError(
+        'MR_TOPOLOGY_INVALID',
+        `the closed windows of table ${table} are used, but no declared stream updates the table; update it with a stream's update(${table}, …), since closed() follows the task that does`,
+        { details: { table } },
+      );
+    own(`table ${table}`, node);
+  }
+  const asynchronous = new Set<GraphNode>();
+  for (const { root, nodes } of regions.values())
+    if ([...nodes].some(isAsynchronous)) asynchronous.add(find(root));
+  const topics = new Map(graph.sources.map(({ node, topic }) => [node, topic]));
+  const byTopic = new Map<string, GraphNode>();
+  for (const { root } of regions.values()) {
+    const topic = topics.get(root);
+    if (topic === undefined || asynchronous.has(find(root))) continue;
+    const first = byTopic.get(topic);
+    if (first === undefined) byTopic.set(topic, root);
+    else join(first, root);
+  }
+  const groups = new Map<GraphNode, Region[]>();
+  for (const region of regions.values()) {
+    const root = find(region.root);
+    groups.set(root, [...(groups.get(root) ?? []), region]);
+  }
+  return [...groups.values()];
+}
+
+/** Whether events may wait for something at this node. */
+export function isAsynchronous(node: GraphNode): boolean {
+  return node.kind === 'agent';
+}
+
+/** Name of a table as a node holds it. */
+export function nameOf(table: object): string {
+  return 'name' in table ? String(table.name) : '';
+}
