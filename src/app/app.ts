@@ -82,6 +82,8 @@ export class App {
   readonly #tables = new Map<string, Codec<unknown>>();
   readonly #windows = new Map<string, WindowedTable<never, unknown, unknown>>();
   readonly #sources: { node: GraphNode; topic: string; partitions: number }[] = [];
+  /** Waits for the sends to each topic. */
+  readonly #topics: (() => Promise<void>)[] = [];
   readonly #created = new Map<string, Promise<void>>();
   #broker: Promise<Broker> | undefined;
   #running: Running | undefined;
@@ -109,7 +111,9 @@ export class App {
     this.#take('topic', name);
     const format = declaredFormat(name, options as unknown as AnyTopicOptions, this.#settings);
     this.#formats.set(name, format);
-    return new Topic<K, V, In>(format, this.#host());
+    const topic = new Topic<K, V, In>(format, this.#host());
+    this.#topics.push(() => topic['~settled']());
+    return topic;
   }
 
   /**
@@ -296,12 +300,14 @@ export class App {
     return printTopology(this.#topology());
   }
 
-  /** Stops a running worker and closes the broker. The app can be used again afterwards. Idempotent. */
+  /** Stops a running worker, waits for what was sent, and closes the broker. The app can be used again afterwards. Idempotent. */
   async close(): Promise<void> {
-    const broker = this.#broker;
     try {
       await this.#running?.stop();
     } finally {
+      // A send that nobody waits for would open the broker again.
+      await Promise.all(this.#topics.map((settled) => settled()));
+      const broker = this.#broker;
       this.#broker = undefined;
       this.#created.clear();
       await (await broker)?.close();

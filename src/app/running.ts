@@ -45,7 +45,7 @@ export class Running {
   /**
    * Resolves when everything that is stored now has been processed and committed, and nothing is on its way between tasks.
    *
-   * @throws what made the worker fail.
+   * @throws what made the worker fail; `MR_CLOSED` when it is stopped before.
    */
   settled(): Promise<void> {
     this.#asked = true;
@@ -57,9 +57,9 @@ export class Running {
    *
    * @throws `MR_STOP_TIMEOUT` after `deadline`, default 30 s; and what made the worker fail.
    */
-  stop(options: { readonly deadline?: Duration | undefined } = {}): Promise<void> {
+  async stop(options: { readonly deadline?: Duration | undefined } = {}): Promise<void> {
     this.#asked = true;
-    return this.#worker.stop(durationMs(options.deadline ?? '30s', 'deadline'));
+    await this.#worker.stop(durationMs(options.deadline ?? '30s', 'deadline'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -42,6 +42,7 @@ export class Sender {
   #waiting: Waiting[] = [];
   #pending = 0;
   #scheduled = false;
+  readonly #appends = new Set<Promise<void>>();
 
   constructor(format: TopicFormat, clock: Clock, broker: () => Promise<Broker>) {
     this.#format = format;
@@ -83,7 +84,14 @@ export class Sender {
     const frames = this.#batch.take();
     const waiting = this.#waiting;
     this.#waiting = [];
-    void this.#append(frames, waiting);
+    const append = this.#append(frames, waiting).finally(() => this.#appends.delete(append));
+    this.#appends.add(append);
+  }
+
+  /** Resolves when every record sent so far has been stored or refused. */
+  async settled(): Promise<void> {
+    this.#flush();
+    await Promise.all(this.#appends);
   }
 
   async #append(frames: ReturnType<Batch['take']>, waiting: readonly Waiting[]): Promise<void> {

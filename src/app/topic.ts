@@ -126,6 +126,11 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
     return value;
   }
 
+  /** @internal Resolves when every record sent from outside processing has been stored or refused. */
+  '~settled'(): Promise<void> {
+    return this.#sender.settled();
+  }
+
   /** @internal */
   '~sink'(scope: Scope): Receive {
     const format = this['~format'];

@@ -326,6 +326,8 @@ export class Task {
     if (!this.#uncommitted && !life.outputs.needsIdleMark()) return false;
     if (this.#uncommitted && Number.isNaN(this.#firstUncommittedAt))
       this.#firstUncommittedAt = this.#options.clock.monotonic();
+    // A task that is to end has nothing to wait for.
+    if (this.#draining && this.#uncommitted) return true;
     if (hurry && this.#uncommitted && life.inputs.every((input) => input.atEnd)) return true;
     return this.commitDueAt <= this.#options.clock.monotonic();
   }

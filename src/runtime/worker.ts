@@ -62,7 +62,8 @@ export class Worker {
   #hurry = 0;
   #failure: unknown;
   #wake: (() => void) | undefined;
-  #settledWaiters: (() => void)[] = [];
+  #settledWaiters: PromiseWithResolvers<void>[] = [];
+  #ended = false;
   #running: Promise<void> | undefined;
 
   constructor(options: WorkerOptions) {
@@ -77,8 +78,18 @@ export class Worker {
 
   /** Runs until {@link Worker.stop}. Rejects with what made it fail; nothing uncommitted is kept then. */
   run(): Promise<void> {
-    this.#running ??= this.#loop().finally(() => this.#end());
+    this.#running ??= this.#live();
     return this.#running;
+  }
+
+  async #live(): Promise<void> {
+    try {
+      await this.#loop();
+    } catch (error) {
+      this.#failure ??= error;
+    }
+    await this.#end();
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   get stats(): WorkerStats {
@@ -86,15 +97,16 @@ export class Worker {
     let committed = 0;
     let commits = 0;
     let rows = 0;
-    const late: Record<string, number> = {};
+    const late = new Map<string, number>();
     for (const { task } of this.#entries) {
       events += task.events;
       committed += task.committed.events;
       commits += task.commits;
       rows += task.rows;
-      for (const [table, count] of task.committed.late) late[table] = (late[table] ?? 0) + count;
+      for (const [table, count] of task.committed.late)
+        late.set(table, (late.get(table) ?? 0) + count);
     }
-    return { events, committed, commits, rows, late };
+    return { events, committed, commits, rows, late: Object.fromEntries(late) };
   }
 
   /** Records in the inputs of all tasks that are not committed yet, those on their way between tasks included. */
@@ -111,16 +123,16 @@ export class Worker {
   /**
    * Resolves when every input is read to its end and everything is committed, what the tasks send to each other included.
    *
-   * @throws what made the worker fail meanwhile.
+   * @throws what made the worker fail, before or meanwhile; `MR_CLOSED` when it is stopped before.
    */
   async settled(): Promise<void> {
+    if (this.#ended) throw this.#whyEnded();
     this.#hurry++;
     try {
-      await new Promise<void>((resolve) => {
-        this.#settledWaiters.push(resolve);
-        this.#wakeUp();
-      });
-      if (this.#failure !== undefined) throw this.#failure;
+      const waiter = Promise.withResolvers<void>();
+      this.#settledWaiters.push(waiter);
+      this.#wakeUp();
+      await waiter.promise;
     } finally {
       this.#hurry--;
     }
@@ -157,6 +169,7 @@ export class Worker {
       `the worker did not stop within ${deadlineMs} ms${busy.length > 0 ? `, waiting for ${busy.join(', ')}` : ''}; what was not committed will be processed again`,
       { details: { deadlineMs, busy } },
     );
+    this.#wakeUp();
     throw this.#failure;
   }
 
@@ -268,7 +281,17 @@ export class Worker {
   #tellSettled(): void {
     const waiters = this.#settledWaiters;
     this.#settledWaiters = [];
-    for (const resolve of waiters) resolve();
+    for (const { resolve } of waiters) resolve();
+  }
+
+  #whyEnded(): unknown {
+    return (
+      this.#failure ??
+      new MillraceError(
+        'MR_CLOSED',
+        'the worker was stopped before everything was processed; start the app again to go on',
+      )
+    );
   }
 
   #wakeUp(): void {
@@ -297,9 +320,16 @@ export class Worker {
   }
 
   async #end(): Promise<void> {
-    this.#tellSettled();
+    this.#ended = true;
+    for (const { reject } of this.#settledWaiters) reject(this.#whyEnded());
+    this.#settledWaiters = [];
     for (const { task } of this.#entries) task.drain();
     await Promise.allSettled(this.#entries.map(({ task }) => task.close()));
-    await this.#options.membership.leave();
+    try {
+      await this.#options.membership.leave();
+    } catch (error) {
+      // Whoever takes the tasks next need not be told that they are free; what made the worker fail must be.
+      this.#failure ??= error;
+    }
   }
 }
