@@ -57,7 +57,7 @@ export function commitOf(state: TaskState, baseOffset = 0): FrameView | undefine
   return changelog.count === 0 ? undefined : view(changelog, baseOffset);
 }
 
-export function view(changelog: FrameBuilder, baseOffset = 0): FrameView {
+function view(changelog: FrameBuilder, baseOffset = 0): FrameView {
   const { bytes } = changelog.build();
   place(bytes, baseOffset, 0);
   return FrameView.open(bytes, 'changelog', 0, baseOffset);
