@@ -27,7 +27,7 @@ import { buildTopology } from '../topology/build.ts';
 import { checkChange, fingerprint } from '../topology/compare.ts';
 import { printTopology } from '../topology/print.ts';
 import { changelogTopic, taskId } from '../topology/topology.ts';
-import type { SubTopology, Topology } from '../topology/topology.ts';
+import type { SubTopology, Topology, TopologyCut } from '../topology/topology.ts';
 import { Agent, agentNode, eachNode } from './agent.ts';
 import type { AgentBody, AgentOptions, EachFunction, OwnTopic, Source } from './agent.ts';
 import { declaredFormat, repartitionFormat } from './formats.ts';
@@ -78,6 +78,8 @@ export class App {
   readonly #settings: Settings;
   readonly #processing = new Processing();
   readonly #formats = new Map<string, TopicFormat>();
+  /** Of the topics between the app's tasks. */
+  readonly #internalFormats = new Map<string, TopicFormat>();
   readonly #names = new Map<string, string>();
   readonly #tables = new Map<string, Codec<unknown>>();
   readonly #windows = new Map<string, WindowedTable<never, unknown, unknown>>();
@@ -108,8 +110,8 @@ export class App {
     options: TopicOptions<K, V, In, unknown> = {},
   ): Topic<K, V, In> {
     validName('topic', name);
-    this.#take('topic', name);
     const format = declaredFormat(name, options as unknown as AnyTopicOptions, this.#settings);
+    this.#take('topic', name);
     this.#formats.set(name, format);
     const topic = new Topic<K, V, In>(format, this.#host());
     this.#topics.push(() => topic['~settled']());
@@ -243,10 +245,12 @@ export class App {
   async #start(signal: AbortSignal | undefined): Promise<Running> {
     const topology = this.#topology();
     const broker = await this.#open();
-    await this.#createTopics(broker, topology);
+    // Those that it reads, and those that it only sends to.
+    for (const format of this.#formats.values()) await this.#ensureTopic(format);
     const { group } = this.#settings;
     const text = fingerprint(topology);
     checkChange(this.id, (await broker.describeGroup(group))?.topology, text);
+    await this.#createInternalTopics(broker, topology);
     const tasks = topology.subTopologies.flatMap((sub) =>
       Array.from({ length: sub.partitions }, (_, partition) => ({
         sub,
@@ -373,18 +377,39 @@ export class App {
           : [{ node, table: table.name, graceMs: table['~window'].graceMs }];
       }),
       tables: [...this.#tables.keys()],
+      windows: Object.fromEntries(
+        [...this.#windows.values()].map((table) => [table.name, table['~window'].sizeMs]),
+      ),
     });
-    for (const sub of topology.subTopologies)
-      for (const cut of sub.cuts) {
-        const from =
-          cut.transparentFrom === undefined ? undefined : this.#formats.get(cut.transparentFrom);
-        this.#formats.set(cut.topic, repartitionFormat(cut, from, this.#settings));
-      }
+    this.#internalFormats.clear();
+    const cuts = new Map(
+      topology.subTopologies.flatMap((sub) => sub.cuts.map((cut) => [cut.topic, cut])),
+    );
+    for (const cut of cuts.values()) this.#repartitionFormat(cut, cuts);
     return topology;
   }
 
-  async #createTopics(broker: Broker, topology: Topology): Promise<void> {
-    for (const { topic } of this.#sources) await this.#ensureTopic(this.#format(topic));
+  /** Values that are passed on as bytes have the format of the topic that they came from, which may be behind a `groupBy` itself. */
+  #repartitionFormat(cut: TopologyCut, cuts: ReadonlyMap<string, TopologyCut>): TopicFormat {
+    let format = this.#internalFormats.get(cut.topic);
+    if (format === undefined) {
+      const from = cut.transparentFrom;
+      const before = from === undefined ? undefined : cuts.get(from);
+      format = repartitionFormat(
+        cut,
+        before !== undefined
+          ? this.#repartitionFormat(before, cuts)
+          : from === undefined
+            ? undefined
+            : this.#formats.get(from),
+        this.#settings,
+      );
+      this.#internalFormats.set(cut.topic, format);
+    }
+    return format;
+  }
+
+  async #createInternalTopics(broker: Broker, topology: Topology): Promise<void> {
     for (const sub of topology.subTopologies) {
       for (const cut of sub.cuts)
         await broker.createTopic({
@@ -392,17 +417,16 @@ export class App {
           partitions: cut.partitions,
           codec: this.#format(cut.topic).codec.name,
           role: 'repartition',
+          owner: this.#settings.group,
         });
       await broker.createTopic({
         name: changelogTopic(this.#settings.group, sub.name),
         partitions: sub.partitions,
         codec: 'rows',
         role: 'changelog',
+        owner: this.#settings.group,
       });
     }
-    // Topics that the app only sends to.
-    for (const format of this.#formats.values())
-      if (!isInternal(topology, format.topic)) await this.#ensureTopic(format);
   }
 
   #open(): Promise<Broker> {
@@ -432,7 +456,7 @@ export class App {
   }
 
   #format(topic: string): TopicFormat {
-    const format = this.#formats.get(topic);
+    const format = this.#formats.get(topic) ?? this.#internalFormats.get(topic);
     if (format === undefined)
       throw new MillraceError('MR_UNKNOWN_TOPIC', `app ${this.id} declares no topic ${topic}`, {
         details: { topic },
@@ -490,8 +514,4 @@ export class App {
       },
     };
   }
-}
-
-function isInternal(topology: Topology, topic: string): boolean {
-  return topology.subTopologies.some((sub) => sub.cuts.some((cut) => cut.topic === topic));
 }

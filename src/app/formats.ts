@@ -4,7 +4,7 @@
  * @module
  */
 import { msgpack } from '../codec/msgpack.ts';
-import { isCodec, validator } from '../codec/schema.ts';
+import { isCodec, isSchema, validator } from '../codec/schema.ts';
 import type { Schema } from '../codec/schema.ts';
 import type { Codec } from '../codec/codec.ts';
 import { MillraceError } from '../core/errors.ts';
@@ -32,8 +32,15 @@ export function declaredFormat(
       'MR_OPTION_INVALID',
       `validate of topic ${topic} is ${JSON.stringify(validate)}; give 'both', 'in', 'out' or 'off'`,
     );
-  const [valueCodec, valueSchema] = split(options.value);
-  const [keyCodec, keySchema] = split(options.key);
+  const [valueCodec, valueSchema] = split(options.value, `value of topic ${topic}`);
+  const [keyCodec, keySchema] = split(options.key, `key of topic ${topic}`);
+  mustBeCodec(options.codec, `codec of topic ${topic}`);
+  mustBeCodec(options.keyCodec, `keyCodec of topic ${topic}`);
+  if (options.timestamp !== undefined && typeof options.timestamp !== 'function')
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `timestamp of topic ${topic} is no function; give one from a value to milliseconds since 1970`,
+    );
   const value =
     valueSchema === undefined ? undefined : validator(valueSchema, `a value of topic ${topic}`);
   const key = keySchema === undefined ? undefined : validator(keySchema, `a key of topic ${topic}`);
@@ -81,9 +88,21 @@ export function repartitionFormat(
 
 function split(
   declared: unknown,
+  what: string,
 ): readonly [codec: Codec<unknown> | undefined, schema: Schema<unknown, never> | undefined] {
   if (declared === undefined) return [undefined, undefined];
-  return isCodec(declared)
-    ? [declared, undefined]
-    : [undefined, declared as Schema<unknown, never>];
+  if (isCodec(declared)) return [declared, undefined];
+  if (isSchema(declared)) return [undefined, declared as Schema<unknown, never>];
+  throw new MillraceError(
+    'MR_OPTION_INVALID',
+    `${what} is neither a schema nor a codec; give a Standard Schema (zod, valibot, arktype), a codec, or unchecked<T>()`,
+  );
+}
+
+function mustBeCodec(codec: unknown, what: string): void {
+  if (codec !== undefined && !isCodec(codec))
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `${what} is no codec; give one of json, msgpack, utf8, bytes and the like, or an object with name, encode and decode`,
+    );
 }

@@ -20,7 +20,7 @@ export interface ProducerOptions {
   readonly batch?: number | undefined;
   /** How long a record waits for others at most. Default 5 ms. */
   readonly linger?: Duration | undefined;
-  /** Appends that may be under way at one time, 1 to 64. Default 8. */
+  /** Appends that may be under way at one time, 1 to 64. Default 16. */
   readonly maxInFlight?: number | undefined;
 }
 
@@ -71,9 +71,9 @@ export class TopicProducer<K, In, P = unknown> {
     this.position = opened.position as P | undefined;
     this.#next = this.position;
     this.#batch = new Batch(opened.format);
-    this.#batchRecords = whole(options.batch ?? 1_000, 'batch', 100_000);
-    this.#lingerMs = durationMs(options.linger ?? 5, 'linger');
-    this.#maxInFlight = whole(options.maxInFlight ?? 8, 'maxInFlight', 64);
+    this.#batchRecords = opened.batching.records;
+    this.#lingerMs = opened.batching.lingerMs;
+    this.#maxInFlight = opened.batching.maxInFlight;
   }
 
   /** @internal Use `topic.producer`. */
@@ -83,10 +83,13 @@ export class TopicProducer<K, In, P = unknown> {
     clock: Clock,
     broker: Broker,
   ): Promise<TopicProducer<K, In, P>> {
+    // Opening fences whoever used the id before, so the options come first.
+    const batching = batchingOf(options);
     const { epoch, sequence, position } = await broker.openProducer(options.id);
     const decoded: unknown =
       position === undefined ? undefined : JSON.parse(Buffer.from(position).toString());
     return new TopicProducer<K, In, P>(options, {
+      batching,
       format,
       clock,
       broker,
@@ -186,13 +189,29 @@ export class TopicProducer<K, In, P = unknown> {
   }
 }
 
+interface Batching {
+  readonly records: number;
+  readonly lingerMs: number;
+  readonly maxInFlight: number;
+}
+
 interface Opened {
+  readonly batching: Batching;
   readonly format: TopicFormat;
   readonly clock: Clock;
   readonly broker: Broker;
   readonly epoch: number;
   readonly sequence: number;
   readonly position: unknown;
+}
+
+/** @throws `MR_OPTION_INVALID` */
+function batchingOf(options: ProducerOptions): Batching {
+  return {
+    records: whole(options.batch ?? 1_000, 'batch', 100_000),
+    lingerMs: durationMs(options.linger ?? 5, 'linger'),
+    maxInFlight: whole(options.maxInFlight ?? 16, 'maxInFlight', 64),
+  };
 }
 
 function whole(value: number, name: string, most: number): number {
