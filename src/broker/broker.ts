@@ -30,6 +30,8 @@ export interface TopicSpec {
   readonly codec: string;
   /** `'source'` topics are the user's. The others belong to one app and hold what its tasks hand to each other or to their heirs. */
   readonly role: 'source' | 'repartition' | 'changelog';
+  /** The group that the topic belongs to, for topics that are not the user's: two apps whose names happen to meet must not share one. */
+  readonly owner?: string | undefined;
 }
 
 /** Bounds of a partition: offsets `start ≤ x < end` can be read. */

@@ -50,13 +50,16 @@ const KEYS = 4096;
 
 /** Brings a task to life on the state and positions of its last commit. */
 export function bringToLife(options: TaskOptions, owned: OwnedTask, state: TaskState): TaskLife {
-  const { sub, partition, broker } = options;
+  const { partition, broker } = options;
+  // Without state topics with fewer partitions may take part: their last partitions are nobody's here.
+  const read = options.sub.inputs.filter((input) => partition < input.partitions);
+  const { sub } = options;
   const meta = decodeMeta(owned.meta, owned.id);
   const outputs = new TaskOutputs(partition);
   const windows = new TaskWindows(state);
   const abort = new AbortController();
   const late = new Map(Object.entries(meta.late));
-  const times = sub.inputs.map(({ topic, upstreamTasks }) => {
+  const times = read.map(({ topic, upstreamTasks }) => {
     const time = upstreamTasks === 0 ? sourceTime(topic) : repartitionTime(topic, upstreamTasks);
     const saved = meta.inputs.find((input) => input.topic === topic);
     if (saved !== undefined) time.restore(saved);
@@ -97,7 +100,7 @@ export function bringToLife(options: TaskOptions, owned: OwnedTask, state: TaskS
     tables.windowed(table, codec, window);
   }
   const keepRaw = sub.cuts.some((cut) => cut.transparentFrom !== undefined);
-  const inputs = sub.inputs.map(({ topic, roots }, i) => {
+  const inputs = read.map(({ topic, roots }, i) => {
     const position = owned.positions.find((at) => at.topic === topic && at.partition === partition);
     return new TaskInput({
       topic,

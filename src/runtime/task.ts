@@ -27,6 +27,14 @@ const BATCH = 256;
 /** Largest changelog row. */
 const MAX_ROW_BYTES = 64 * 1024 * 1024;
 
+/** How far a task has come for good. */
+interface Committed {
+  readonly positions: readonly Position[];
+  readonly events: number;
+  readonly late: ReadonlyMap<string, number>;
+  readonly streamTime: number;
+}
+
 /** Runs one sub-topology on one partition. */
 export class Task {
   readonly id: string;
@@ -41,15 +49,7 @@ export class Task {
   #committing: Promise<void> | undefined;
   #checkpointing: Promise<void> | undefined;
   #behind = 0;
-  #committed: {
-    positions: readonly Position[];
-    events: number;
-    late: ReadonlyMap<string, number>;
-  } = {
-    positions: [],
-    events: 0,
-    late: new Map(),
-  };
+  #committed: Committed = { positions: [], events: 0, late: new Map(), streamTime: -Infinity };
   #failure: unknown;
   #closing = false;
   #draining = false;
@@ -81,6 +81,7 @@ export class Task {
       positions: owned.positions,
       events: this.#life.events,
       late: new Map(this.#life.late),
+      streamTime: this.#life.time.now,
     };
     for (const name of state.names()) if (!name.includes('/')) this.#options.own(name);
     this.#failure = undefined;
@@ -93,11 +94,7 @@ export class Task {
   }
 
   /** As of the last commit. */
-  get committed(): {
-    readonly positions: readonly Position[];
-    readonly events: number;
-    readonly late: ReadonlyMap<string, number>;
-  } {
+  get committed(): Committed {
     return this.#committed;
   }
 
@@ -143,6 +140,8 @@ export class Task {
 
   get #uncommitted(): boolean {
     if (this.#sinceCommit > 0) return true;
+    // Windows may have to close although no event came.
+    if (this.streamTime > this.#committed.streamTime) return true;
     const positions = this.#life?.inputs ?? [];
     return positions.some(
       (input) =>
@@ -156,19 +155,34 @@ export class Task {
   /** When the next commit is due, on the monotonic clock; Infinity when there is nothing to commit. */
   get commitDueAt(): number {
     if (this.#committing !== undefined) return Infinity;
-    if (!this.#uncommitted) {
-      const life = this.#life;
-      if (
-        life === undefined ||
-        !life.outputs.needsIdleMark() ||
-        !life.inputs.every((input) => input.atEnd)
-      )
-        return Infinity;
-      return (
-        Math.max(...life.inputs.map((input) => input.endSince)) + this.#options.commit.idleAfterMs
+    if (this.#uncommitted) return this.#firstUncommittedAt + this.#options.commit.intervalMs;
+    return this.#idleAt(this.#life);
+  }
+
+  /** When the next input, or the task as a whole, will have been at its end for so long that nobody waits for it; Infinity for never. */
+  #idleAt(life: TaskLife | undefined): number {
+    if (life === undefined) return Infinity;
+    const { idleAfterMs } = this.#options.commit;
+    const now = this.#options.clock.monotonic();
+    const ends = life.inputs.map((input) =>
+      input.atEnd ? input.endSince + idleAfterMs : Infinity,
+    );
+    const all = life.outputs.needsIdleMark() ? Math.max(...ends) : Infinity;
+    const next =
+      life.inputs.length > 1 ? Math.min(...ends.filter((end) => end > now), Infinity) : Infinity;
+    return Math.min(all, next);
+  }
+
+  /** Inputs that have nothing more to say must not hold back the others. */
+  #updateIdle(life: TaskLife): void {
+    if (life.inputs.length > 1) {
+      const { idleAfterMs } = this.#options.commit;
+      const now = this.#options.clock.monotonic();
+      life.inputs.forEach((input, i) =>
+        life.time.setIdle(i, input.atEnd && input.endSince + idleAfterMs <= now),
       );
     }
-    return this.#firstUncommittedAt + this.#options.commit.intervalMs;
+    life.time.advance();
   }
 
   /** @throws what made the last commit fail, once. */
@@ -317,6 +331,7 @@ export class Task {
     const life = this.#life;
     if (life === undefined || this.#committing !== undefined) return false;
     const { every, maxBufferedBytes, maxDirtyRows } = this.#options.commit;
+    this.#updateIdle(life);
     if (
       this.#sinceCommit >= every ||
       life.outputs.bytes >= maxBufferedBytes ||
@@ -357,8 +372,7 @@ export class Task {
 
   async #commit(life: TaskLife): Promise<void> {
     const { membership, partition, commit, clock } = this.#options;
-    // Frames say how far their writers have come behind their last record, so there may be news without an event.
-    life.time.advance();
+    this.#updateIdle(life);
     const closing = this.#closeWindows(life);
     if (closing !== undefined) {
       this.#closing = true;
@@ -395,7 +409,7 @@ export class Task {
       outputs,
     });
     this.#behind += entries;
-    this.#committed = { positions, events, late };
+    this.#committed = { positions, events, late, streamTime };
   }
 
   /** What the windows send when they close belongs to the commit that begins. */

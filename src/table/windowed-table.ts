@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MillraceError } from '../core/errors.ts';
 import type { EventCell, KeyRef } from '../core/event.ts';
 import type { WindowStore } from '../state/store.ts';
 import type { GraphNode, NodeSource } from '../stream/node.ts';
@@ -130,10 +131,9 @@ export class WindowedTable<K, V, R> implements TableKeyedBy<K, V, R>, TablePort 
       return (value, event) => {
         const cell = liveCell(this.#host.processing, name);
         const ref = mustKey(name, event);
-        const start = this.#openWindow(
-          cell,
-          at === undefined ? (event as EventCell).timestamp : at(value),
-        );
+        const time = at === undefined ? (event as EventCell).timestamp : at(value);
+        if (!Number.isSafeInteger(time)) throw noTime(name, time);
+        const start = this.#openWindow(cell, time);
         if (start === undefined) return undefined;
         store ??= this.#store(cell);
         const row = store.cell(start, ref);
@@ -176,4 +176,12 @@ export class WindowedTable<K, V, R> implements TableKeyedBy<K, V, R>, TablePort 
   #store(cell: LiveCell): WindowStore {
     return cell.tables.windowed(this.name, this.#definition.codec, this['~window']);
   }
+}
+
+function noTime(table: string, time: unknown): MillraceError {
+  return new MillraceError(
+    'MR_TIMESTAMP_INVALID',
+    `the \`at\` function of update(${table}, …) gave ${String(time)}; return integer milliseconds since 1970`,
+    { details: { table, timestamp: time } },
+  );
 }

@@ -24,7 +24,12 @@ export function buildTopology(graph: AppGraph): Topology {
   const regions = findRegions(graph);
   const components = findComponents(graph, regions);
   const built = new Builder(graph, components).build();
-  return { app: graph.app, subTopologies: built, tables: graph.tables };
+  return {
+    app: graph.app,
+    subTopologies: built,
+    tables: graph.tables,
+    windows: graph.windows ?? {},
+  };
 }
 
 /** Names components and measures them, upstream before downstream. */

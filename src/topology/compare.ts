@@ -17,6 +17,8 @@ export interface Fingerprint {
     readonly states: readonly string[];
   }[];
   readonly tables: readonly string[];
+  /** Length of the windows of those that have windows, in milliseconds. */
+  readonly windows: Readonly<Record<string, number>>;
 }
 
 /** The fingerprint of a topology; equal topologies have equal texts. */
@@ -32,6 +34,7 @@ export function fingerprint(topology: Topology): string {
       }))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     tables: topology.tables.toSorted(),
+    windows: Object.fromEntries(Object.entries(topology.windows).toSorted()),
   };
   return JSON.stringify(value);
 }
@@ -75,6 +78,13 @@ export function orphans(stored: string, next: string): readonly string[] {
   for (const table of before.tables)
     if (!after.tables.includes(table) && !found.some((line) => line.startsWith(`- ${table} `)))
       found.push(`- table ${table} is not declared any more`);
+  for (const [table, sizeMs] of Object.entries(before.windows)) {
+    const next = after.windows[table];
+    if (next !== sizeMs && after.tables.includes(table))
+      found.push(
+        `~ table ${table} has windows of ${sizeMs} ms and would have ${next === undefined ? 'none' : `windows of ${next} ms`}`,
+      );
+  }
   return found;
 }
 

@@ -30,6 +30,8 @@ export interface AppGraph {
     readonly graceMs: number;
   }[];
   readonly tables: readonly string[];
+  /** Length of the windows of the tables that have windows, in milliseconds. Default: none has. */
+  readonly windows?: Readonly<Record<string, number>> | undefined;
 }
 
 /** What can be reached from a root without passing another `groupBy`. */
@@ -105,6 +107,7 @@ export function findComponents(
         { details: { table } },
       );
     own(`table ${table}`, node);
+    checkBehindClosed(table, regions.get(node));
   }
   const asynchronous = new Set<GraphNode>();
   for (const { root, nodes } of regions.values())
@@ -124,6 +127,17 @@ export function findComponents(
     groups.set(root, [...(groups.get(root) ?? []), region]);
   }
   return [...groups.values()];
+}
+
+/** Results of closed windows come when stream time has passed them: in the same task the windows of another table would be closed to them. */
+function checkBehindClosed(table: string, region: Region | undefined): void {
+  for (const { role } of region?.nodes ?? [])
+    if (role.role === 'table' && '~window' in role.table)
+      throw new MillraceError(
+        'MR_TOPOLOGY_INVALID',
+        `the closed windows of table ${table} feed the windows of table ${nameOf(role.table)} in the same task, where they would all be late; put groupBy(…) before update(${nameOf(role.table)}, …)`,
+        { details: { table } },
+      );
 }
 
 /** Whether events may wait for something at this node. */

@@ -55,6 +55,8 @@ export interface Topology {
   readonly subTopologies: readonly SubTopology[];
   /** All tables of the app, those used by agents only included. */
   readonly tables: readonly string[];
+  /** Length of the windows of those that have windows, in milliseconds. */
+  readonly windows: Readonly<Record<string, number>>;
 }
 
 /** Name of the changelog topic of a sub-topology. */

@@ -36,6 +36,7 @@ describe('fingerprint', () => {
         },
       ],
       tables: ['late'],
+      windows: {},
     });
   });
 
@@ -229,5 +230,25 @@ describe('picture', () => {
         '    table   late',
       ].join('\n'),
     );
+  });
+});
+
+describe('the length of windows', () => {
+  const windows = (late: number | undefined): string =>
+    fingerprint({
+      app: 'app',
+      subTopologies: [],
+      tables: ['late'],
+      windows: late === undefined ? {} : { late },
+    });
+
+  test('is part of what is stored', () => {
+    expect(orphans(windows(60_000), windows(60_000))).toEqual([]);
+    expect(orphans(windows(60_000), windows(3_600_000))).toEqual([
+      '~ table late has windows of 60000 ms and would have windows of 3600000 ms',
+    ]);
+    expect(orphans(windows(60_000), windows(undefined))).toEqual([
+      '~ table late has windows of 60000 ms and would have none',
+    ]);
   });
 });

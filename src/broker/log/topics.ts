@@ -75,8 +75,8 @@ export class Topics {
         checkSame(decodeTopic(row, spec.name).spec, spec);
         return;
       }
-      const { partitions, codec, role } = spec;
-      txn.put('meta', key, encodeRow({ id: nextId(txn, 'topic'), partitions, codec, role }));
+      const { partitions, codec, role, owner } = spec;
+      txn.put('meta', key, encodeRow({ id: nextId(txn, 'topic'), partitions, codec, role, owner }));
     });
   }
 }
@@ -99,11 +99,17 @@ export function nextId(txn: KvTransaction, kind: 'topic' | 'state'): number {
 
 function decodeTopic(row: Uint8Array, name: string): StoredTopic {
   const { head } = decodeRow(row, () => `the row of topic ${name}`);
-  const { id, partitions, codec, role } = head as Omit<TopicSpec, 'name'> & { readonly id: number };
-  return { id, spec: { name, partitions, codec, role } };
+  const { id, ...rest } = head as Omit<TopicSpec, 'name'> & { readonly id: number };
+  return { id, spec: { name, ...rest } };
 }
 
 function checkSame(there: TopicSpec, wanted: TopicSpec): void {
+  if (there.owner !== wanted.owner)
+    throw new MillraceError(
+      'MR_TOPIC_CONFLICT',
+      `topic ${wanted.name} belongs to ${ownerOf(there)} and cannot be declared by ${ownerOf(wanted)}; rename the app, or what the topic is named after`,
+      { details: { topic: wanted.name, stored: there.owner, declared: wanted.owner } },
+    );
   for (const field of ['partitions', 'codec', 'role'] as const)
     if (there[field] !== wanted[field])
       throw new MillraceError(
@@ -111,4 +117,8 @@ function checkSame(there: TopicSpec, wanted: TopicSpec): void {
         `topic ${wanted.name} is there with ${field} ${JSON.stringify(there[field])} and cannot be declared with ${JSON.stringify(wanted[field])}; declare it as it is, or use another name`,
         { details: { topic: wanted.name, field, stored: there[field], declared: wanted[field] } },
       );
+}
+
+function ownerOf({ owner }: TopicSpec): string {
+  return owner === undefined ? 'nobody in particular' : `group ${owner}`;
 }

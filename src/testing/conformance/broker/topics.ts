@@ -30,6 +30,11 @@ export const topicCases: Cases = {
     for (const other of [{ partitions: 4 }, { codec: 'msgpack' }, { role: 'changelog' as const }])
       await fails(broker.createTopic({ ...spec, ...other }), 'MR_TOPIC_CONFLICT');
     assert.deepEqual(await broker.describeTopic('orders'), spec);
+    const owned = topicSpec('a-b-c-changelog', { role: 'changelog', owner: 'a' });
+    await broker.createTopic(owned);
+    await broker.createTopic(owned);
+    await fails(broker.createTopic({ ...owned, owner: 'a-b' }), 'MR_TOPIC_CONFLICT');
+    assert.deepEqual(await broker.describeTopic('a-b-c-changelog'), owned);
   },
   'topics are listed': async ({ broker }) => {
     assert.deepEqual(await broker.topics(), []);
