@@ -81,10 +81,9 @@ export class Sender {
 
   #flush(): void {
     if (this.#batch.count === 0) return;
-    const frames = this.#batch.take();
     const waiting = this.#waiting;
     this.#waiting = [];
-    const append = this.#append(frames, waiting).finally(() => this.#appends.delete(append));
+    const append = this.#append(waiting).finally(() => this.#appends.delete(append));
     this.#appends.add(append);
   }
 
@@ -94,8 +93,10 @@ export class Sender {
     await Promise.all(this.#appends);
   }
 
-  async #append(frames: ReturnType<Batch['take']>, waiting: readonly Waiting[]): Promise<void> {
+  async #append(waiting: readonly Waiting[]): Promise<void> {
     try {
+      // Before anything is awaited: what is sent next belongs to the next append.
+      const frames = this.#batch.take();
       const broker = await this.#broker();
       const placed = (await broker.append(frames)) ?? [];
       for (const { partition, index, resolve } of waiting) {

@@ -25,6 +25,11 @@ export function headerLength(headers: Headers): number {
         'MR_ARGUMENT_INVALID',
         `a header name of ${nameBytes} bytes exceeds the limit of 255`,
       );
+    if (typeof value !== 'string' && !((value as unknown) instanceof Uint8Array))
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `header ${JSON.stringify(name)} is a value of type ${typeof value}; give a string or a Uint8Array`,
+      );
     bytes += 5 + nameBytes + (typeof value === 'string' ? Buffer.byteLength(value) : value.length);
   }
   return bytes;

@@ -106,6 +106,8 @@ export class TaskOutputs {
     headers: Headers | null,
     options: { readonly explicitTime: boolean; readonly partition: number | undefined },
   ): void {
+    // Here and not when the topic is read: a record that its readers refuse would be in their way for good.
+    if (key !== null) format.checkKey?.(key.key);
     let output = this.#topics.get(format.topic);
     if (output === undefined) {
       output = new TopicOutput(format);

@@ -96,14 +96,16 @@ export async function rowsOf<K, V>(
   return new Map(await Array.fromAsync(table.snapshot()));
 }
 
-/** What the worker failed with. */
+/** What the worker fails with while it does all that there is to do. */
 export async function failureOf(running: Running): Promise<Error> {
-  return await running.done.then(
+  const failure = await running.settled().then(
     () => {
       throw new Error('the worker did not fail');
     },
     (error: unknown) => error as Error,
   );
+  await running.done.catch(() => undefined);
+  return failure;
 }
 
 /** Resolves when it is called: a moment to wait for. */
