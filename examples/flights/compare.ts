@@ -41,7 +41,10 @@ async function compareAirports(
   const wanted = await ask(
     connection,
     'select origin, count(*)::double as flights, sum(delay)::double / count(*) as mean from flights group by origin',
-    (row) => [String(row['origin']), `${row['flights']} flights, mean delay ${row['mean']}`],
+    (row) => [
+      String(row['origin']),
+      `${Number(row['flights'])} flights, mean delay ${Number(row['mean'])}`,
+    ],
   );
   return difference('flights and mean delay per airport', found, wanted);
 }

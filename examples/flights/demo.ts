@@ -83,11 +83,11 @@ async function work({ app }: FlightsApp): Promise<number> {
     clearInterval(timer);
   }
   const { events, late } = running.stats;
-  const rate = total === before ? 0 : progress.end(events, '  lag 0');
+  const perSecond = total === before ? 0 : progress.end(events, '  lag 0');
   const dropped = Object.values(late).reduce((sum, one) => sum + one, 0);
   console.log(`late events dropped: ${dropped}`);
   await running.stop();
-  return rate;
+  return perSecond;
 }
 
 async function showWorst({ airports }: FlightsApp): Promise<void> {

@@ -79,7 +79,7 @@ export class Agent<K, In, Out> implements Accepts<In>, SinkPort {
     await inbox.send(...([value, options] as unknown as Parameters<typeof inbox.send>));
   }
 
-  /** @internal */
+  /** How it takes part in a graph. Not for programs. */
   '~sink'(scope: Scope): Receive {
     return this.#mustInbox()['~sink'](scope);
   }

@@ -57,10 +57,10 @@ export interface TableOptions<K, V> {
  *
  * @example
  * ```ts
- * import { App } from 'millrace';
+ * import { App, unchecked } from 'millrace';
  *
  * const app = new App('shop', { broker: 'memory:shop' });
- * const orders = app.topic<{ amount: number }>('orders');
+ * const orders = app.topic('orders', { key: unchecked<string>(), value: unchecked<{ amount: number }>() });
  * const spent = app.table('spent', { default: () => 0 });
  * orders.stream().update(spent, (sum, order) => sum + order.amount);
  *
@@ -216,7 +216,7 @@ export class App {
   #ownTopic<K, V>(agent: string, options: OwnTopic<K, V>): Topic<K, V, never> {
     return this.topic<V, never, never>(
       `${this.#settings.group}-${agent}`,
-      options as TopicOptions<never, V, never, never>,
+      options,
     ) as unknown as Topic<K, V, never>;
   }
 

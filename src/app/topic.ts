@@ -131,7 +131,7 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
     return this.#sender.settled();
   }
 
-  /** @internal */
+  /** How it takes part in a graph. Not for programs. */
   '~sink'(scope: Scope): Receive {
     const format = this['~format'];
     if (isTaskScope(scope))

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { Clock } from '../core/clock.ts';
 import { sleep } from '../core/clock.ts';
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
@@ -34,8 +33,7 @@ export function agentContext(scope: TaskScope): AgentContext {
   return {
     signal: scope.signal,
     task: { partition: scope.partition },
-    sleep: (duration) =>
-      sleep(scope.clock as Clock, durationMs(duration, 'duration'), scope.signal),
+    sleep: (duration) => sleep(scope.clock, durationMs(duration, 'duration'), scope.signal),
   };
 }
 

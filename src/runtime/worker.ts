@@ -217,7 +217,7 @@ export class Worker {
       }
       const due = task.commitDue(this.#hurry > 0 || stopping);
       if (due) this.#commit(entry);
-      return (result as number) > 0;
+      return result > 0;
     } catch (error) {
       this.#failed(entry, error);
       return false;

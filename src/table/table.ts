@@ -125,7 +125,7 @@ export class Table<K, V, R = V | undefined> implements TableKeyedBy<K, V, R>, Ta
     return new WindowedTable<K, V, R>(this.#definition, tumblingWindow(size, options), this.#host);
   }
 
-  /** @internal */
+  /** How it takes part in a graph. Not for programs. */
   '~update'(fn: (current: unknown, value: unknown) => unknown): MakeOperator {
     const { name } = this;
     return (output) => {

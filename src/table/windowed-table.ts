@@ -120,7 +120,7 @@ export class WindowedTable<K, V, R> implements TableKeyedBy<K, V, R>, TablePort 
     return this.#closed;
   }
 
-  /** @internal */
+  /** How it takes part in a graph. Not for programs. */
   '~update'(
     fn: (current: unknown, value: unknown) => unknown,
     at: ((value: unknown) => number) | undefined,

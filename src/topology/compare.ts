@@ -34,7 +34,9 @@ export function fingerprint(topology: Topology): string {
       }))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     tables: topology.tables.toSorted(),
-    windows: Object.fromEntries(Object.entries(topology.windows).toSorted()),
+    windows: Object.fromEntries(
+      Object.entries(topology.windows).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+    ),
   };
   return JSON.stringify(value);
 }
@@ -79,10 +81,10 @@ export function orphans(stored: string, next: string): readonly string[] {
     if (!after.tables.includes(table) && !found.some((line) => line.startsWith(`- ${table} `)))
       found.push(`- table ${table} is not declared any more`);
   for (const [table, sizeMs] of Object.entries(before.windows)) {
-    const next = after.windows[table];
-    if (next !== sizeMs && after.tables.includes(table))
+    const wanted = after.windows[table];
+    if (wanted !== sizeMs && after.tables.includes(table))
       found.push(
-        `~ table ${table} has windows of ${sizeMs} ms and would have ${next === undefined ? 'none' : `windows of ${next} ms`}`,
+        `~ table ${table} has windows of ${sizeMs} ms and would have ${wanted === undefined ? 'none' : `windows of ${wanted} ms`}`,
       );
   }
   return found;

@@ -15,7 +15,11 @@ describe('a silent input', () => {
   test('holds windows open for idleAfter, and no longer', async () => {
     const { app, clock } = bench('clicks', { idleAfter: '5s', commit: { interval: 10 } });
     try {
-      const options = { value: unchecked<Click>(), timestamp: (click: Click) => click.at };
+      const options = {
+        key: unchecked<string>(),
+        value: unchecked<Click>(),
+        timestamp: (click: Click) => click.at,
+      };
       const web = app.topic('web', options);
       const phone = app.topic('phone', options);
       const counts = app.table('counts', { default: () => 0 }).tumbling('1m');
@@ -50,7 +54,11 @@ describe('a silent input', () => {
   test('that still has records counts with its least', async () => {
     const { app } = bench('clicks');
     try {
-      const options = { value: unchecked<Click>(), timestamp: (click: Click) => click.at };
+      const options = {
+        key: unchecked<string>(),
+        value: unchecked<Click>(),
+        timestamp: (click: Click) => click.at,
+      };
       const web = app.topic('web', options);
       const phone = app.topic('phone', options);
       const counts = app.table('counts', { default: () => 0 }).tumbling('1m');
@@ -97,8 +105,16 @@ describe('topics with different numbers of partitions', () => {
 
   test('cannot feed one table', async () => {
     const { app } = bench('union');
-    const wide = app.topic('wide', { value: unchecked<number>(), partitions: 4 });
-    const narrow = app.topic('narrow', { value: unchecked<number>(), partitions: 2 });
+    const wide = app.topic('wide', {
+      key: unchecked<string>(),
+      value: unchecked<number>(),
+      partitions: 4,
+    });
+    const narrow = app.topic('narrow', {
+      key: unchecked<string>(),
+      value: unchecked<number>(),
+      partitions: 2,
+    });
     const table = app.table('sum', { default: () => 0 });
     wide
       .stream()
@@ -115,7 +131,7 @@ describe('topics with different numbers of partitions', () => {
 describe('windows behind closed windows', () => {
   test('need a groupBy between them', async () => {
     const { app } = bench('cascade');
-    const clicks = app.topic('clicks', { value: unchecked<Click>() });
+    const clicks = app.topic('clicks', { key: unchecked<string>(), value: unchecked<Click>() });
     const perMinute = app.table('per-minute', { default: () => 0 }).tumbling('1m');
     const perHour = app.table('per-hour', { default: () => 0 }).tumbling('1h');
     clicks.stream().update(perMinute, (n) => n + 1);
@@ -128,7 +144,7 @@ describe('windows behind closed windows', () => {
 test('`at` must give a time', async () => {
   const { app } = bench('at');
   try {
-    const clicks = app.topic('clicks', { value: unchecked<Click>() });
+    const clicks = app.topic('clicks', { key: unchecked<string>(), value: unchecked<Click>() });
     const table = app.table('n', { default: () => 0 }).tumbling('1m');
     clicks.stream().update(table, (n) => n + 1, { at: () => Number.NaN });
     await clicks.send({ at: 1 }, { key: 'ann' });
