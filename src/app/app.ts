@@ -109,8 +109,12 @@ export class App {
     name: string,
     options: TopicOptions<K, V, In, unknown> = {},
   ): Topic<K, V, In> {
+    return this.#declareTopic<K, V, In>(name, options as unknown as AnyTopicOptions);
+  }
+
+  #declareTopic<K, V, In>(name: string, options: AnyTopicOptions): Topic<K, V, In> {
     validName('topic', name);
-    const format = declaredFormat(name, options as unknown as AnyTopicOptions, this.#settings);
+    const format = declaredFormat(name, options, this.#settings);
     this.#take('topic', name);
     this.#formats.set(name, format);
     const topic = new Topic<K, V, In>(format, this.#host());
@@ -214,10 +218,8 @@ export class App {
   }
 
   #ownTopic<K, V>(agent: string, options: OwnTopic<K, V>): Topic<K, V, never> {
-    return this.topic<V, never, never>(
-      `${this.#settings.group}-${agent}`,
-      options,
-    ) as unknown as Topic<K, V, never>;
+    const name = `${this.#settings.group}-${agent}`;
+    return this.#declareTopic<K, V, never>(name, options as unknown as AnyTopicOptions);
   }
 
   /**
@@ -262,7 +264,9 @@ export class App {
       tasks: tasks.map(({ id }) => ({ id })),
       topology: text,
     });
-    const owners = new Map<string, string>();
+    const owners = new Map(
+      topology.subTopologies.flatMap(({ name, tables }) => tables.map((table) => [table, name])),
+    );
     const made: Task[] = [];
     try {
       for (const { sub, partition, id } of tasks) {
@@ -308,6 +312,9 @@ export class App {
   async close(): Promise<void> {
     try {
       await this.#running?.stop();
+    } catch (error) {
+      // What made the worker fail was told by `done`, `settled` or `warn`; that it would not stop is news.
+      if (MillraceError.is(error) && error.code === 'MR_STOP_TIMEOUT') throw error;
     } finally {
       // A send that nobody waits for would open the broker again.
       await Promise.all(this.#topics.map((settled) => settled()));

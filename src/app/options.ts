@@ -31,7 +31,7 @@ export interface CommitOptions {
 export interface AppOptions {
   /**
    * Where topics and state live. `file:<directory>` is the embedded log (default `file:./data`; relative to the working directory),
-   * `memory:<name>` is gone with the process.
+   * `memory:<name>` is this app's own and gone when it is closed.
    */
   readonly broker?: `file:${string}` | `memory:${string}` | undefined;
   /** Raise it to start afresh beside the old state: positions, tables and internal topics belong to a version. Default 1. */

@@ -15,7 +15,6 @@ export type ErrorCode =
   | 'MR_ABORTED'
   | 'MR_CLOSED'
   | 'MR_OVERFLOW'
-  | 'MR_TIMEOUT'
   | 'MR_INTERNAL'
   // stream and app declarations
   | 'MR_NOT_IN_AN_APP'
@@ -50,8 +49,8 @@ export type ErrorCode =
   | 'MR_KEY_MISSING'
   | 'MR_CO_PARTITION'
   | 'MR_TABLE_OUTSIDE'
+  | 'MR_SEND_OUTSIDE'
   | 'MR_TABLE_OWNED'
-  | 'MR_WORKER_FAILED'
   | 'MR_STOP_TIMEOUT';
 
 export interface MillraceErrorOptions {

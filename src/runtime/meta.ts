@@ -16,9 +16,11 @@ export interface TaskMeta {
   readonly events: number;
   /** Events that came for a closed window, by table, since the group began. */
   readonly late: Readonly<Record<string, number>>;
+  /** By windowed table: windows whose end is at or before this are closed for good, whatever their grace becomes. */
+  readonly closed: Readonly<Record<string, number>>;
 }
 
-const noMeta: TaskMeta = { format: 1, time: null, inputs: [], events: 0, late: {} };
+const noMeta: TaskMeta = { format: 1, time: null, inputs: [], events: 0, late: {}, closed: {} };
 
 export function encodeMeta(meta: TaskMeta): Uint8Array {
   return Buffer.from(JSON.stringify(meta));

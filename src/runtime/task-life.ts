@@ -56,7 +56,7 @@ export function bringToLife(options: TaskOptions, owned: OwnedTask, state: TaskS
   const { sub } = options;
   const meta = decodeMeta(owned.meta, owned.id);
   const outputs = new TaskOutputs(partition);
-  const windows = new TaskWindows(state);
+  const windows = new TaskWindows(state, meta.closed);
   const abort = new AbortController();
   const late = new Map(Object.entries(meta.late));
   const times = read.map(({ topic, upstreamTasks }) => {
@@ -80,7 +80,7 @@ export function bringToLife(options: TaskOptions, owned: OwnedTask, state: TaskS
     },
     windowed(table, codec, window) {
       options.own(table);
-      return windows.open(table, codec, window, time.now, () => {
+      return windows.open(table, codec, window, () => {
         const closed = sub.closed.find((source) => source.table === table);
         return closed === undefined ? undefined : instance.input(closed.node);
       });
@@ -92,7 +92,14 @@ export function bringToLife(options: TaskOptions, owned: OwnedTask, state: TaskS
   const cell: ProcessingCell = {
     tables,
     event: null,
-    send: (topic, value, how) => sendWithin(options, outputs, cell.event, topic, value, how),
+    get ended() {
+      return abort.signal.aborted;
+    },
+    send(topic, value, how) {
+      // Its outputs go nowhere any more: whoever waits for the send must hear of it.
+      if (abort.signal.aborted) throw abort.signal.reason;
+      sendWithin(options, outputs, cell.event, topic, value, how);
+    },
   };
   const instance = makeInstance(options, state, outputs, cell, abort.signal);
   for (const { table } of sub.closed) {
@@ -219,8 +226,14 @@ function sendWithin(
   value: unknown,
   how: SendWithin,
 ): void {
+  if (event === null)
+    throw new MillraceError(
+      'MR_SEND_OUTSIDE',
+      `topic ${topic} was sent to by code whose event is finished, so the record would belong to no commit; await every send before asking for the next event`,
+      { details: { topic } },
+    );
   const key = how.key === undefined || how.key === null ? null : keyRef(how.key);
-  const timestamp = how.timestamp ?? event?.timestamp ?? options.clock.now();
+  const timestamp = how.timestamp ?? event.timestamp;
   outputs.send(options.format(topic), value, key, timestamp, how.headers ?? null, {
     explicitTime: how.timestamp !== undefined,
     partition: how.partition,

@@ -16,8 +16,6 @@ interface OpenTable {
   readonly window: WindowDefinition;
   /** Takes the results of closed windows, if somebody wants them. */
   readonly closed: Receive | undefined;
-  /** Windows whose end is at or before this have been closed. */
-  closedTo: number;
 }
 
 /**
@@ -27,23 +25,35 @@ interface OpenTable {
 export class TaskWindows {
   readonly #state: TaskState;
   readonly #tables = new Map<string, OpenTable>();
+  /** Of tables that have not been opened in this life too. */
+  readonly #saved: Readonly<Record<string, number>>;
 
-  constructor(state: TaskState) {
+  /** `saved` is what the last commit saved. */
+  constructor(state: TaskState, saved: Readonly<Record<string, number>>) {
     this.#state = state;
+    this.#saved = saved;
   }
 
-  /** The store of a table; `closed` and `streamTime` are looked at only when it is opened for the first time. */
+  /** What a commit saves: how far each table has been closed. */
+  save(): Record<string, number> {
+    const saved: Record<string, number> = { ...this.#saved };
+    for (const [name, { store }] of this.#tables)
+      if (Number.isFinite(store.closedTo)) saved[name] = store.closedTo;
+    return saved;
+  }
+
+  /** The store of a table; `closed` is looked at only when it is opened for the first time. */
   open(
     table: string,
     codec: Codec<unknown>,
     window: WindowDefinition,
-    streamTime: number,
     closed: () => Receive | undefined,
   ): WindowStore {
     let open = this.#tables.get(table);
     if (open === undefined) {
       const store = this.#state.windowed(table, codec);
-      open = { store, window, closed: closed(), closedTo: streamTime - window.graceMs };
+      store.closedTo = this.#saved[table] ?? -Infinity;
+      open = { store, window, closed: closed() };
       this.#tables.set(table, open);
     }
     return open.store;
@@ -58,9 +68,9 @@ export class TaskWindows {
     for (const [name, table] of this.#tables) {
       const { store, window, closed } = table;
       const below = streamTime - window.graceMs;
-      if (closed !== undefined && below > table.closedTo) {
+      if (closed !== undefined && below > store.closedTo) {
         for (const start of store.starts(
-          table.closedTo - window.sizeMs + 1,
+          store.closedTo - window.sizeMs + 1,
           below - window.sizeMs + 1,
         )) {
           const end = start + window.sizeMs;
@@ -73,7 +83,7 @@ export class TaskWindows {
           }
         }
       }
-      table.closedTo = Math.max(table.closedTo, below);
+      store.closedTo = Math.max(store.closedTo, below);
       store.expire(keptFrom(window, streamTime));
     }
     return waits;

@@ -1,8 +1,8 @@
 /**
  * A task: one sub-topology on one partition number. The unit of ownership, state, fencing and commit.
  *
- * TaskLife of a record here: {@link Task.step} takes it from an input, pushes it through the graph, and counts it. Outputs and changed
- * rows pile up until a commit is due. TaskLife of a commit: windows are closed, the outputs become frames, the dirty rows one
+ * Life of a record here: {@link Task.step} takes it from an input, pushes it through the graph, and counts it. Outputs and changed
+ * rows pile up until a commit is due. Life of a commit: windows are closed, the outputs become frames, the dirty rows one
  * changelog frame, and both go to the broker together with positions and stream times, in one atomic step under the task's epoch.
  * While that is under way the task goes on with the next epoch; if it fails, both are dropped ({@link Task.recover} again).
  *
@@ -405,6 +405,7 @@ export class Task {
         inputs: life.time.inputs.map((input) => input.save()),
         events,
         late: Object.fromEntries(late),
+        closed: life.windows.save(),
       }),
       outputs,
     });

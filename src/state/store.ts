@@ -177,6 +177,8 @@ export class KeyedStore extends Store {
 
 /** Rows by window and key. Windows expire from the oldest on. */
 export class WindowStore extends Store {
+  /** Windows whose end is at or before this are closed for good. Kept and saved by the task. */
+  closedTo: number = -Infinity;
   readonly #windows = new Map<number, Map<string, Cell>>();
   /** Starts of all windows, ascending. */
   readonly #starts: number[] = [];

@@ -152,7 +152,11 @@ export class WindowedTable<K, V, R> implements TableKeyedBy<K, V, R>, TablePort 
   #openWindow(cell: LiveCell, timestamp: number): number | undefined {
     const window = this['~window'];
     const start = windowStart(timestamp, window.sizeMs);
-    if (closesAt(window, start) > cell.tables.streamTime) return start;
+    // A window that was closed with a shorter grace stays closed.
+    const open =
+      closesAt(window, start) > cell.tables.streamTime &&
+      start + window.sizeMs > this.#store(cell).closedTo;
+    if (open) return start;
     cell.tables.late(this.name);
     return undefined;
   }

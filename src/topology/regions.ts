@@ -94,6 +94,12 @@ export function findComponents(
   };
   for (const { root, nodes, cuts } of regions.values()) {
     for (const node of [...nodes, ...cuts]) {
+      if ((node.concurrency ?? 1) > 1)
+        throw new MillraceError(
+          'MR_TOPOLOGY_INVALID',
+          `a ${node.kind} of an app's stream asks for a concurrency of ${node.concurrency ?? 1}, but a task processes one event at a time; leave it out: the partitions of the topic work side by side`,
+          { details: { kind: node.kind } },
+        );
       if (node !== root) own(node, root);
       if (node.role.role === 'table') own(`table ${nameOf(node.role.table)}`, root);
     }

@@ -477,11 +477,11 @@ test('an error leaves the graph usable, whether it comes at once or later', asyn
   source
     .map((x) => {
       if (x === 1) throw new MillraceError('MR_ABORTED', 'one');
-      return x === 2 ? Promise.reject(new MillraceError('MR_TIMEOUT', 'two')) : x;
+      return x === 2 ? Promise.reject(new MillraceError('MR_IO', 'two')) : x;
     })
     .sink((x) => out.push(x));
   expect(codeOf(() => source.emit(1))).toBe('MR_ABORTED');
-  expect(await codeOfRejection(source.emit(2))).toBe('MR_TIMEOUT');
+  expect(await codeOfRejection(source.emit(2))).toBe('MR_IO');
   void source.emit(3);
   expect(out).toEqual([3]);
 });
