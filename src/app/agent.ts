@@ -5,6 +5,7 @@
  */
 import type { Schema } from '../codec/schema.ts';
 import { MillraceError } from '../core/errors.ts';
+import type { EventCell } from '../core/event.ts';
 import type { Awaitable } from '../core/types.ts';
 import { agentContext, agentOperator } from '../runtime/agent-instance.ts';
 import type { AgentContext, AnyAgentBody } from '../runtime/agent-instance.ts';
@@ -21,6 +22,7 @@ import type {
   SinkTarget,
 } from '../stream/operator.ts';
 import type { Stream } from '../stream/stream.ts';
+import type { ProcessingCell } from '../table/processing.ts';
 import type { Topic } from './topic.ts';
 
 /** What an agent may yield to. */
@@ -116,10 +118,22 @@ export function eachNode(
     const context = agentContext(task);
     return async (value, event) => {
       if (event === null) return;
-      const result = await fn(value, streamEvent(value, event), context);
-      if (result !== undefined) for (const sink of receivers) await sink(result, event);
+      const cell = cellOf(task, event);
+      try {
+        const result = await task.processing.run(cell, () =>
+          fn(value, streamEvent(value, event), context),
+        );
+        if (result !== undefined) for (const sink of receivers) await sink(result, event);
+      } finally {
+        cell.event = null;
+      }
     };
   };
+}
+
+/** A cell for one event: what the event leaves running is told apart from the next one. */
+function cellOf({ cell }: TaskScope, event: EventCell): ProcessingCell {
+  return { tables: cell.tables, event, send: cell.send };
 }
 
 function sinkReceivers(sinks: readonly SinkTarget<never>[], scope: TaskScope): Receive[] {

@@ -82,7 +82,8 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
    * Sends a record. Resolves when it is durable; inside processing, when it has been added to the task's commit (offset -1).
    *
    * @throws `MR_SCHEMA_VIOLATION`, `MR_ENCODE_FAILED`, `MR_KEY_INVALID`, `MR_TIMESTAMP_INVALID`, `MR_RECORD_TOO_LARGE` for a record that
-   * cannot be sent; `MR_DISK_FULL` (retryable), `MR_IO`, `MR_OVERFLOW` (retryable).
+   * cannot be sent; `MR_DISK_FULL` (retryable), `MR_IO`, `MR_OVERFLOW` (retryable); inside processing `MR_SEND_OUTSIDE`
+   * when the event is finished, `MR_ABORTED` when the task has ended.
    */
   send(...args: SendArgs<K, In>): Promise<RecordMetadata> {
     const [value, options] = args as readonly [
@@ -92,7 +93,7 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
     const cell = this.#host.processing.find();
     if (cell === undefined) return this.#sender.send(value, options?.key, options);
     return new Promise((resolve) => {
-      cell.send(this.name, value, { ...options });
+      cell.send(cell.event, this.name, value, { ...options });
       resolve({
         topic: this.name,
         partition: options?.partition ?? -1,

@@ -92,13 +92,10 @@ export function bringToLife(options: TaskOptions, owned: OwnedTask, state: TaskS
   const cell: ProcessingCell = {
     tables,
     event: null,
-    get ended() {
-      return abort.signal.aborted;
-    },
-    send(topic, value, how) {
+    send(from, topic, value, how) {
       // Its outputs go nowhere any more: whoever waits for the send must hear of it.
       if (abort.signal.aborted) throw abort.signal.reason;
-      sendWithin(options, outputs, cell.event, topic, value, how);
+      sendWithin(options, outputs, from, topic, value, how);
     },
   };
   const instance = makeInstance(options, state, outputs, cell, abort.signal);

@@ -26,20 +26,20 @@ export class TaskWindows {
   readonly #state: TaskState;
   readonly #tables = new Map<string, OpenTable>();
   /** Of tables that have not been opened in this life too. */
-  readonly #saved: Readonly<Record<string, number>>;
+  readonly #saved: ReadonlyMap<string, number>;
 
   /** `saved` is what the last commit saved. */
   constructor(state: TaskState, saved: Readonly<Record<string, number>>) {
     this.#state = state;
-    this.#saved = saved;
+    this.#saved = new Map(Object.entries(saved));
   }
 
   /** What a commit saves: how far each table has been closed. */
   save(): Record<string, number> {
-    const saved: Record<string, number> = { ...this.#saved };
+    const saved = new Map(this.#saved);
     for (const [name, { store }] of this.#tables)
-      if (Number.isFinite(store.closedTo)) saved[name] = store.closedTo;
-    return saved;
+      if (Number.isFinite(store.closedTo)) saved.set(name, store.closedTo);
+    return Object.fromEntries(saved);
   }
 
   /** The store of a table; `closed` is looked at only when it is opened for the first time. */
@@ -52,7 +52,7 @@ export class TaskWindows {
     let open = this.#tables.get(table);
     if (open === undefined) {
       const store = this.#state.windowed(table, codec);
-      store.closedTo = this.#saved[table] ?? -Infinity;
+      store.closedTo = this.#saved.get(table) ?? -Infinity;
       open = { store, window, closed: closed() };
       this.#tables.set(table, open);
     }

@@ -34,8 +34,17 @@ export interface ProcessingCell {
   readonly tables: TaskTables;
   /** `null`: no event, or one that is finished. */
   event: EventCell | null;
-  /** Sends to a topic within the task's commit. */
-  readonly send: (topic: string, value: unknown, options: SendWithin) => void;
+  /**
+   * Sends to a topic within the task's commit, on behalf of an event.
+   *
+   * @throws `MR_SEND_OUTSIDE` without one, `MR_ABORTED` when the task is gone.
+   */
+  readonly send: (
+    event: EventCell | null,
+    topic: string,
+    value: unknown,
+    options: SendWithin,
+  ) => void;
 }
 
 /** How a record is sent from inside processing. */
