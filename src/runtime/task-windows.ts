@@ -60,13 +60,19 @@ export class TaskWindows {
   }
 
   /**
-   * Sends the results of windows that stream time has passed, and forgets those that are past their retention. `event` is pointed at each
-   * result in turn. Gives the promises of what takes time.
+   * Sends the results of windows that stream time has passed, one after the other, and forgets those that are past their retention.
+   * `event` is pointed at each result in turn. Returns a promise if one of them takes time.
    */
-  close(streamTime: number, event: EventCell): Promise<void>[] {
-    const waits: Promise<void>[] = [];
-    for (const [name, table] of this.#tables) {
-      const { store, window, closed } = table;
+  close(streamTime: number, event: EventCell): void | Promise<void> {
+    const results = this.#results(streamTime, event);
+    // Not `for of`: to leave it would end the generator.
+    for (let next = results.next(); next.done !== true; next = results.next())
+      if (next.value !== undefined) return goOn(next.value, results);
+  }
+
+  /** Sends one result with each step, and gives what is to be waited for before the next. */
+  *#results(streamTime: number, event: EventCell): Generator<void | Promise<void>> {
+    for (const [name, { store, window, closed }] of this.#tables) {
       const below = streamTime - window.graceMs;
       if (closed !== undefined && below > store.closedTo) {
         for (const start of store.starts(
@@ -78,14 +84,17 @@ export class TaskWindows {
             event.topic = name;
             event.timestamp = end - 1;
             event.key = ref;
-            const wait = closed({ key: ref.key, window: { start, end }, value }, event);
-            if (wait !== undefined) waits.push(wait);
+            yield closed({ key: ref.key, window: { start, end }, value }, event);
           }
         }
       }
       store.closedTo = Math.max(store.closedTo, below);
       store.expire(keptFrom(window, streamTime));
     }
-    return waits;
   }
+}
+
+async function goOn(first: Promise<void>, results: Iterable<void | Promise<void>>): Promise<void> {
+  await first;
+  for (const wait of results) await wait;
 }

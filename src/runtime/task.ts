@@ -417,17 +417,35 @@ export class Task {
   #closeWindows(life: TaskLife): Promise<void> | undefined {
     if (!Number.isFinite(life.time.now)) return undefined;
     const { processing, partition } = this.#options;
+    const { cell, windows, time } = life;
     const event = newEvent(partition);
-    processing.current = life.cell;
-    life.cell.event = event;
+    let wait: void | Promise<void> = undefined;
+    processing.current = cell;
+    cell.event = event;
     try {
-      const waits = life.windows.close(life.time.now, event);
-      return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+      wait = processing.run(cell, () => windows.close(time.now, event));
     } catch (error) {
       throw this.#failed(event, error);
     } finally {
-      life.cell.event = null;
       processing.current = undefined;
+      if (wait === undefined) cell.event = null;
+    }
+    return wait === undefined ? undefined : this.#closingWindows(life, event, wait);
+  }
+
+  /** A task that is dropped does not wait: what is stuck must not keep it. */
+  async #closingWindows(life: TaskLife, event: EventCell, wait: Promise<void>): Promise<void> {
+    const { signal } = life.abort;
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = (): void => aborted.reject(signal.reason);
+    signal.addEventListener('abort', onAbort);
+    try {
+      await Promise.race([wait, aborted.promise]);
+    } catch (error) {
+      throw signal.aborted ? error : this.#failed(event, error);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      life.cell.event = null;
     }
   }
 
