@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { withDirectory } from '../broker/log-over.ts';
 import { Program } from './processes.ts';
 
+const cli = new URL('../../src/cli/main.ts', import.meta.url);
 const index = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
 
 interface Outcome {
@@ -16,7 +17,7 @@ interface Outcome {
 }
 
 async function millrace(...args: string[]): Promise<Outcome> {
-  const program = new Program('../../src/cli/main.ts', args);
+  const program = new Program(cli, args);
   const status = await program.status;
   return { status, stdout: program.stdout, stderr: program.stderr };
 }

@@ -1,4 +1,5 @@
 /** Workers as processes: two on one directory, told to stop, stuck, and with an agent that throws. */
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 import { withDirectory } from '../broker/log-over.ts';
@@ -6,8 +7,9 @@ import { numbersApp } from './numbers-app.ts';
 import type { NumbersApp } from './numbers-app.ts';
 import { Program } from './processes.ts';
 
-const cli = '../../src/cli/main.ts';
-const module = 'test/faults/numbers-worker.ts';
+const cli = new URL('../../src/cli/main.ts', import.meta.url);
+const own = new URL('numbers-stop.ts', import.meta.url);
+const module = fileURLToPath(new URL('numbers-worker.ts', import.meta.url));
 const keyOf = (n: number): string => `k${n % 3}`;
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
 
@@ -15,7 +17,7 @@ const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => 
 async function withApp(
   body: (
     app: NumbersApp,
-    start: (env?: Readonly<Record<string, string>>, file?: string) => Program,
+    start: (env?: Readonly<Record<string, string>>, file?: URL) => Program,
   ) => Promise<void>,
 ): Promise<void> {
   await withDirectory(async (directory) => {
@@ -125,7 +127,7 @@ test('a second signal ends a stuck worker at once; nothing is lost', async () =>
 test('a stuck agent does not outlive the deadline of stop', async () => {
   await withApp(async (app, start) => {
     await send(app, upTo(50));
-    const program = start({ NUMBERS_TROUBLE: 'stick' }, 'numbers-stop.ts');
+    const program = start({ NUMBERS_TROUBLE: 'stick' }, own);
     await program.said('stuck');
     program.kill('SIGTERM');
     expect(await program.status).toBe(1);

@@ -67,11 +67,16 @@ export class KillRuns {
         ? systemClock().setTimer(kill.afterMs, () => running.kill('SIGKILL'))
         : undefined;
     let doing: 'starting' | 'loading' | 'working' = 'starting';
-    for await (const line of createInterface(running.stdout)) {
-      // What the pipe holds when the child dies counts too: it was said before.
-      doing = this.#heard(line, doing);
-      if (kill !== undefined && 'after' in kill && doing !== 'starting' && kill.after(this))
-        running.kill('SIGKILL');
+    try {
+      for await (const line of createInterface(running.stdout)) {
+        // What the pipe holds when the child dies counts too: it was said before.
+        doing = this.#heard(line, doing);
+        if (kill !== undefined && 'after' in kill && doing !== 'starting' && kill.after(this))
+          running.kill('SIGKILL');
+      }
+    } catch (error) {
+      running.kill('SIGKILL');
+      throw error;
     }
     const [status, signal] = (await exited) as [number | null, NodeJS.Signals | null];
     timer?.cancel();

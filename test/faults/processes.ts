@@ -12,13 +12,12 @@ export class Program {
   stdout = '';
   stderr = '';
 
-  /** Runs a TypeScript file, given relative to this one, against src/. */
-  constructor(file: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.#child = spawn(
-      process.execPath,
-      ['-C', 'millrace-source', fileURLToPath(new URL(file, import.meta.url)), ...args],
-      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', ...env } },
-    );
+  /** Runs a TypeScript file against src/. */
+  constructor(file: URL, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.#child = spawn(process.execPath, ['-C', 'millrace-source', fileURLToPath(file), ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1', ...env },
+    });
     for (const name of ['stdout', 'stderr'] as const)
       this.#child[name]?.setEncoding('utf8').on('data', (text: string) => {
         this[name] += text;
