@@ -52,7 +52,7 @@ export function agentOperator(
   const run = async (): Promise<void> => {
     try {
       const result = body(agentStream(feed), agentContext(scope));
-      if (Symbol.asyncIterator in result) {
+      if (isAsyncIterable(result)) {
         for await (const value of result)
           for (const sink of sinks) await sink(value, feed.current?.event ?? null);
       } else if (isPromise(result)) {
@@ -97,4 +97,9 @@ export function agentOperator(
       feed.end();
     },
   };
+}
+
+/** Plain JavaScript returns anything. */
+function isAsyncIterable(result: unknown): result is AsyncIterable<unknown> {
+  return typeof result === 'object' && result !== null && Symbol.asyncIterator in result;
 }
