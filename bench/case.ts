@@ -8,11 +8,15 @@ import { flightsApp } from '../examples/flights/app.ts';
 import type { FlightsOptions } from '../examples/flights/app.ts';
 import { openFlights, readFlights } from '../examples/flights/dataset.ts';
 import type { Flight } from '../examples/flights/dataset.ts';
+import { load } from '../examples/flights/load.ts';
 import { msgpack } from 'millrace';
 import { z } from 'zod';
 
 import { FrameView } from '../src/broker/frame-view.ts';
 import { privateMegabytes, watchMemory } from './memory.ts';
+
+/** How many flights are sent over and over: those that a program has just made are in the processor's cache too. */
+const SAMPLE = 20_000;
 
 const [name = '', directory = '', rowsText = '0'] = process.argv.slice(2);
 const rows = Number(rowsText);
@@ -29,11 +33,14 @@ const schema = z.object({
 const cases: Readonly<Record<string, () => Promise<Record<string, number>>>> = {
   'produce-json': () => produce({ broker }),
   'produce-msgpack': () => produce({ broker, codec: msgpack }),
-  'produce-by-destination': () => produce({ broker, keyedBy: 'destination' }),
+  'load-json': () => fill({ broker }),
+  'load-msgpack': () => fill({ broker, codec: msgpack }),
+  'load-by-destination': () => fill({ broker, keyedBy: 'destination' }),
   'work-json': () => work({ broker }),
   'work-zod': () => work({ broker, schema, validate: 'both' }),
   'work-msgpack': () => work({ broker, codec: msgpack }),
   'work-group-by': () => work({ broker, keyedBy: 'destination' }),
+  'produce-limit': () => produceLimit(),
   limit: () => limit(),
 };
 
@@ -41,23 +48,67 @@ const figures = await cases[name]?.();
 console.log(JSON.stringify(figures ?? { error: 1 }));
 process.exit(figures === undefined ? 1 : 0);
 
-/** Values that are there before the clock starts, in batches of 1,000 with an fsync each. */
+/** Sends flights in batches of 1,000, each appended and synced; several may share a sync. */
 async function produce(options: FlightsOptions): Promise<Record<string, number>> {
   const flights = flightsApp(options);
   const key = options.keyedBy ?? 'origin';
-  const connection = await openFlights(rows);
-  const chunks: (readonly Flight[])[] = [];
-  for await (const chunk of readFlights(connection, 0)) chunks.push(chunk);
+  const sample = await someFlights(SAMPLE);
   const producer = await flights.departures.producer({ id: 'bench', batch: 1_000 });
   const cpu = process.cpuUsage();
   const startedAt = performance.now();
-  for (const chunk of chunks)
-    for (const flight of chunk) {
-      const wait = producer.send(flight, { key: flight[key] });
-      if (wait !== undefined) await wait;
-    }
+  for (let i = 0; i < rows; i++) {
+    const flight = sample[i % sample.length] as Flight;
+    const wait = producer.send(flight, { key: flight[key] });
+    if (wait !== undefined) await wait;
+  }
   await producer.flush();
   return figuresOf(startedAt, cpu, { megabytes: privateMegabytes() });
+}
+
+/** What the workers work on: the real sequence of flights. */
+async function fill(options: FlightsOptions): Promise<Record<string, number>> {
+  const connection = await openFlights(rows);
+  const startedAt = performance.now();
+  const cpu = process.cpuUsage();
+  await load(flightsApp(options), connection, {
+    rows,
+    keyedBy: options.keyedBy ?? 'origin',
+    onStart: () => undefined,
+    onProgress: () => undefined,
+  });
+  return figuresOf(startedAt, cpu, {});
+}
+
+async function someFlights(count: number): Promise<Flight[]> {
+  const connection = await openFlights(count);
+  const flights: Flight[] = [];
+  for await (const chunk of readFlights(connection, 0)) flights.push(...chunk);
+  connection.closeSync();
+  return flights;
+}
+
+/** The least that a producer has to do: JSON.stringify, bytes, a put of every 1,000 with a sync, sixteen of them under way. */
+async function produceLimit(): Promise<Record<string, number>> {
+  const root = open({ path: `${directory}-limit`, noSubdir: true, overlappingSync: false });
+  const table = root.openDB('frames', { encoding: 'binary', keyEncoding: 'uint32' });
+  const sample = await someFlights(SAMPLE);
+  const buffer = Buffer.allocUnsafe(1024 * 1024);
+  const underWay: Promise<unknown>[] = [];
+  const cpu = process.cpuUsage();
+  const startedAt = performance.now();
+  for (let i = 0; i < rows; i += 1_000) {
+    let at = 0;
+    for (let j = 0; j < 1_000; j++) {
+      at += 4 + buffer.write(JSON.stringify(sample[(i + j) % SAMPLE]), at + 4);
+    }
+    const frame = Buffer.from(buffer.subarray(0, at));
+    underWay.push(root.transaction(() => table.putSync(i, frame)));
+    if (underWay.length >= 16) await underWay.shift();
+  }
+  await Promise.all(underWay);
+  const result = figuresOf(startedAt, cpu, {});
+  await root.close();
+  return result;
 }
 
 async function work(options: FlightsOptions): Promise<Record<string, number>> {

@@ -89,7 +89,7 @@ export function settingsOf(id: string, options: AppOptions): Settings {
       ),
       maxDirtyRows: 50_000,
       idleAfterMs: durationMs(options.idleAfter ?? 1_000, 'idleAfter'),
-      checkpointEntries: 100_000,
+      checkpointEntries: 50_000,
     },
     retryForMs: durationMs(commit.retryFor ?? '10m', 'commit.retryFor'),
     maxRecordBytes: inRange('maxRecordBytes', options.maxRecordBytes ?? MiB, 1_024, 64 * MiB),

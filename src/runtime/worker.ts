@@ -170,6 +170,7 @@ export class Worker {
       { details: { deadlineMs, busy } },
     );
     this.#wakeUp();
+    this.#wakeUp();
     throw this.#failure;
   }
 
