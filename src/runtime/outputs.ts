@@ -21,17 +21,10 @@ class TopicOutput {
   readonly format: TopicFormat;
   readonly #builders: (FrameBuilder | undefined)[];
   #ready: Outgoing[] = [];
-  #readyBytes = 0;
 
   constructor(format: TopicFormat) {
     this.format = format;
     this.#builders = Array.from({ length: format.partitions });
-  }
-
-  get bytes(): number {
-    let bytes = this.#readyBytes;
-    for (const builder of this.#builders) bytes += builder?.bytes ?? 0;
-    return bytes;
   }
 
   builder(partition: number): FrameBuilder {
@@ -49,7 +42,6 @@ class TopicOutput {
   /** Closes the frame of a partition when it is large. */
   settle(partition: number, builder: FrameBuilder): void {
     if (builder.bytes < FRAME_BYTES) return;
-    this.#readyBytes += builder.bytes;
     this.#ready.push({ topic: this.format.topic, partition, frame: builder.build() });
   }
 
@@ -64,7 +56,6 @@ class TopicOutput {
       out.push({ topic: this.format.topic, partition, frame });
     });
     this.#ready = [];
-    this.#readyBytes = 0;
     return out;
   }
 }
@@ -82,6 +73,7 @@ export class TaskOutputs {
   readonly #topics = new Map<string, TopicOutput>();
   readonly #feeds: Feed[] = [];
   readonly #upstream: number;
+  #bytes = 0;
   #idle = false;
 
   /** `upstream` is the number of the task among those that feed its repartition topics: its partition. */
@@ -89,12 +81,9 @@ export class TaskOutputs {
     this.#upstream = upstream;
   }
 
-  /** Bytes held back. */
+  /** Bytes held back: keys, values and headers. Counted and not summed up, since it is looked at for every event. */
   get bytes(): number {
-    let bytes = 0;
-    for (const topic of this.#topics.values()) bytes += topic.bytes;
-    for (const feed of this.#feeds) bytes += feed.output.bytes;
-    return bytes;
+    return this.#bytes;
   }
 
   /** Adds a record. Without a partition, a keyed record goes where its key lives, another to the task's own partition number. */
@@ -120,7 +109,9 @@ export class TaskOutputs {
         : partitionOf(key.bytes, format.partitions));
     checkPartition(format, partition);
     const builder = output.builder(partition);
+    const before = builder.bytes;
     addRecord(builder, format, value, key, timestamp, options.explicitTime, headers);
+    this.#bytes += builder.bytes - before;
     output.settle(partition, builder);
   }
 
@@ -139,9 +130,11 @@ export class TaskOutputs {
     return (value, key, event) => {
       const partition = partitionOf(key.bytes, format.partitions);
       const builder = output.builder(partition);
+      const before = builder.bytes;
       if (raw && event.raw !== null)
         builder.add(event.timestamp, key.bytes, event.raw, event.headers);
       else addRecord(builder, format, value, key, event.timestamp, true, event.headers);
+      this.#bytes += builder.bytes - before;
       output.settle(partition, builder);
     };
   }
@@ -183,6 +176,7 @@ export class TaskOutputs {
       }
     }
     this.#idle = idle;
+    this.#bytes = 0;
     return out;
   }
 }

@@ -221,18 +221,18 @@ export class Task {
 
   /** The hot loop. Leaves it for {@link Task.#continue} when an operator answers with a promise. */
   #run(life: TaskLife, limit: number, before: number): number | Promise<number> {
-    const { cell, event, time } = life;
+    const { cell, event, outputs, time } = life;
     const { every, maxBufferedBytes } = this.#options.commit;
     let done = before;
     try {
       while (done < limit && !this.#draining) {
-        if (this.#sinceCommit >= every || life.outputs.bytes >= maxBufferedBytes) break;
+        if (this.#sinceCommit >= every || outputs.bytes >= maxBufferedBytes) break;
         const input = this.#next(life);
         if (input === undefined) break;
         let ready = Math.min(input.ready, limit - done, every - this.#sinceCommit, BATCH);
         if (life.inputs.length > 1) ready = 1;
         const { receive } = input;
-        while (ready-- > 0) {
+        while (ready-- > 0 && outputs.bytes < maxBufferedBytes) {
           const value = input.load(event);
           time.advance();
           cell.event = event;
