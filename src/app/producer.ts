@@ -105,7 +105,8 @@ export class TopicProducer<K, In, P = unknown> {
   }
 
   /**
-   * Takes a record. Returns nothing, or a promise when the caller should wait.
+   * Takes a record. Returns nothing, or a promise when the caller should wait: once per batch, for the broker to get its turn, and while
+   * `maxInFlight` appends are under way.
    *
    * @throws as `topic.send`, and what made an earlier append fail: then the producer is of no more use, and a new one with the same id
    * tells how far it came. `MR_CLOSED` after {@link TopicProducer.close}.
@@ -114,8 +115,12 @@ export class TopicProducer<K, In, P = unknown> {
     this.#check();
     this.#batch.add(value, options?.key, this.#clock, options);
     if (options?.position !== undefined) this.#next = options.position;
-    if (this.#batch.count >= this.#batchRecords) this.#dispatch();
-    else if (this.#linger === undefined)
+    if (this.#batch.count >= this.#batchRecords) {
+      this.#dispatch();
+      // Without a turn of the event loop a caller in a tight loop would keep the broker from getting at the batch.
+      return this.#inFlight >= this.#maxInFlight ? this.#room() : this.#clock.turn();
+    }
+    if (this.#linger === undefined)
       this.#linger = this.#clock.setTimer(this.#lingerMs, () => this.#dispatch(), { unref: true });
     return this.#inFlight >= this.#maxInFlight ? this.#room() : undefined;
   }
