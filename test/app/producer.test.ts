@@ -160,11 +160,12 @@ describe('batches', () => {
       }
     }));
 
-  test('a send waits only while maxInFlight appends are under way', () =>
+  test('a send waits once per batch for a turn, and while maxInFlight appends are under way', () =>
     withApp(async ({ app }) => {
       const producer = await numbers(app).producer({ id: 'loader', batch: 2, maxInFlight: 2 });
       expect(producer.send(0)).toBeUndefined();
-      expect(producer.send(1)).toBeUndefined();
+      expect(producer.send(1)).toBeInstanceOf(Promise);
+      expect(producer.acknowledged).toBe(0);
       expect(producer.send(2)).toBeUndefined();
       const full = producer.send(3);
       expect(full).toBeInstanceOf(Promise);
