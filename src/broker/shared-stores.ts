@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { MillraceError } from '../core/errors.ts';
 import type { Kv } from '../kv/kv.ts';
+import { share } from '../kv/share.ts';
 
 /** Names and their open stores. */
 export class SharedStores {
@@ -22,7 +22,7 @@ export class SharedStores {
     }
     store.users++;
     const { kv } = store;
-    return share(kv, name, async () => {
+    return share(kv, `memory:${name}`, async () => {
       await kv.flush();
       store.users--;
       if (store.users > 0) return;
@@ -30,22 +30,4 @@ export class SharedStores {
       await kv.close();
     });
   }
-}
-
-/** The same store with a life of its own: closing it calls `release` once and leaves others alone. */
-function share(kv: Kv, name: string, release: () => Promise<void>): Kv {
-  let closing: Promise<void> | undefined;
-  const open = (): Kv => {
-    if (closing !== undefined)
-      throw new MillraceError('MR_CLOSED', `the store memory:${name} is closed; open it again`);
-    return kv;
-  };
-  return {
-    maxKeyBytes: kv.maxKeyBytes,
-    get: (table, key) => open().get(table, key),
-    range: (table, range) => open().range(table, range),
-    transact: async (body) => await open().transact(body),
-    flush: async () => await open().flush(),
-    close: () => (closing ??= release()),
-  };
 }

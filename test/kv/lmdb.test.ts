@@ -169,6 +169,51 @@ describe('the directory', () => {
     });
   });
 
+  test('may be opened and closed while another user of it writes', () =>
+    withDirectory(async (path) => {
+      const writer = await openLmdb({ path, tables: KV_TABLES });
+      let written = 0;
+      let ended = false;
+      const writing = (async () => {
+        while (!ended) {
+          await writer.transact((txn) => txn.put('first', bytes('n'), bytes(String(written + 1))));
+          written++;
+        }
+      })();
+      // A second opening of lmdb-js would wait for the lock that the writer holds, and the writer for this thread.
+      for (let i = 0; i < 30; i++) {
+        const other = await openLmdb({ path, tables: KV_TABLES });
+        await other.transact((txn) => txn.put('second', bytes('i'), bytes(String(i))));
+        expect(Number(textOf(other, 'n'))).toBeGreaterThanOrEqual(written);
+        await other.close();
+        await expect(other.transact(() => undefined)).rejects.toMatchObject({ code: 'MR_CLOSED' });
+        expect(() => other.get('first', bytes('n'))).toThrow(
+          expect.objectContaining({ code: 'MR_CLOSED' }),
+        );
+      }
+      ended = true;
+      await writing;
+      await writer.close();
+      const again = await openLmdb({ path, tables: KV_TABLES });
+      expect(textOf(again, 'n')).toBe(String(written));
+      expect(textOf(again, 'i', 'second')).toBe('29');
+      await again.close();
+    }));
+
+  test('may be opened again while the last user closes it', () =>
+    withDirectory(async (path) => {
+      let kv = await openLmdb({ path, tables: KV_TABLES });
+      for (let i = 0; i < 10; i++) {
+        const last = kv;
+        const put = last.transact((txn) => txn.put('first', bytes('i'), bytes(String(i))));
+        const closing = last.close();
+        kv = await openLmdb({ path, tables: KV_TABLES });
+        await Promise.all([put, closing]);
+        expect(textOf(kv, 'i')).toBe(String(i));
+      }
+      await kv.close();
+    }));
+
   test('is refused when a directory stands in place of its file', async () => {
     await withDirectory(async (path) => {
       mkdirSync(join(path, 'data.mdb'));

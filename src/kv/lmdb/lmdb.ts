@@ -20,7 +20,7 @@
  * @module
  */
 import type { RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf, MillraceError } from '../../core/errors.ts';
 import {
@@ -33,6 +33,7 @@ import { checkKey, MAX_KEY_BYTES } from '../keys.ts';
 import type { Kv, KvEntry, KvRange, KvReader, KvTransaction } from '../kv.ts';
 import type { Overlay } from '../overlay.ts';
 import { brokenError, commitError, isPanic, storeError } from './errors.ts';
+import { openOnce } from './open-once.ts';
 import { checkFiles } from './precheck.ts';
 import { LmdbReads, type Table } from './reads.ts';
 
@@ -60,7 +61,8 @@ const MAX_READERS = 1024;
 const MAP_BYTES = 2 ** 38;
 
 /**
- * Opens the store in a directory. Any number of processes may have it open.
+ * Opens the store in a directory. Any number of processes may have it open, and any number of users in each: they share one
+ * opening, with the tables and limits of the first.
  *
  * @throws {@link MillraceError} `MR_DEPENDENCY_MISSING` when lmdb cannot be loaded, `MR_PERMISSION`, `MR_CORRUPT`,
  * `MR_VERSION_UNSUPPORTED`, `MR_DISK_FULL` or `MR_IO` when the directory or the file cannot be used.
@@ -68,8 +70,22 @@ const MAP_BYTES = 2 ** 38;
 export async function openLmdb(options: LmdbOptions): Promise<Kv> {
   const directory = resolve(options.path);
   const { open } = await loadLmdb(options.load ?? (() => import('lmdb')));
+  let name: string;
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
+    name = await realpath(directory);
+  } catch (error) {
+    throw storeError(error, directory);
+  }
+  return await openOnce(name, () => openDirectory(open, directory, options));
+}
+
+async function openDirectory(
+  open: LmdbModule['open'],
+  directory: string,
+  options: LmdbOptions,
+): Promise<Kv> {
+  try {
     await checkFiles(directory);
     const root = open(rootOptions(directory));
     try {
