@@ -5,6 +5,7 @@
  */
 import type { Broker } from '../broker/broker.ts';
 import { KeyInterner } from '../codec/key.ts';
+import { MillraceError } from '../core/errors.ts';
 import type { EventCell } from '../core/event.ts';
 import { streamEvent } from '../runtime/agent-stream.ts';
 import type { StreamEvent } from '../runtime/agent-stream.ts';
@@ -42,7 +43,21 @@ export async function* readRecords<V, K>(
         };
         yield streamEvent<V, K>(decoded.values[i] as V, event);
       }
-      if (decoded.error !== undefined) throw decoded.error;
+      if (decoded.error !== undefined)
+        throw placed(decoded.error, format.topic, partition, frame.baseOffset + decoded.good);
     }
   }
+}
+
+function placed(
+  error: MillraceError,
+  topic: string,
+  partition: number,
+  offset: number,
+): MillraceError {
+  return new MillraceError(
+    error.code,
+    `the record at offset ${offset} of ${topic}[${partition}] cannot be read: ${error.message}`,
+    { cause: error, details: { ...error.details, topic, partition, offset } },
+  );
 }

@@ -74,21 +74,25 @@ export interface DecodedFrame {
 
 /** Decodes and checks all values of a frame. Never throws: an error belongs to one record, and those before it are good. */
 export function decodeFrame(format: TopicFormat, frame: FrameView): DecodedFrame {
+  const { codec, checkOut } = format;
   const values = wholeJson(format, frame) ?? [];
-  const decoded = values.length > 0;
-  let i = 0;
+  let error: MillraceError | undefined;
   try {
-    const { codec, checkOut } = format;
-    if (!decoded)
-      for (; i < frame.count; i++) {
-        const bytes = frame.value(i);
-        values.push(bytes === null ? null : codec.decode(bytes));
-      }
-    if (checkOut !== undefined) for (i = 0; i < frame.count; i++) values[i] = checkOut(values[i]);
-    return { values, good: frame.count, error: undefined };
-  } catch (error) {
-    return { values, good: i, error: decodeError(format, error) };
+    for (let i = values.length; i < frame.count; i++) {
+      const bytes = frame.value(i);
+      values.push(bytes === null ? null : codec.decode(bytes));
+    }
+  } catch (cause) {
+    error = decodeError(format, cause);
   }
+  if (checkOut === undefined) return { values, good: values.length, error };
+  let good = 0;
+  try {
+    for (; good < values.length; good++) values[good] = checkOut(values[good]);
+  } catch (cause) {
+    error = decodeError(format, cause);
+  }
+  return { values, good, error };
 }
 
 /** All values at once where the frame allows it; `undefined` sends the caller to the records one by one, to find the bad one. */

@@ -314,7 +314,10 @@ export class Worker {
     await Promise.race([
       woken,
       ...waits,
-      broker.changed(timeoutMs, abort.signal).catch(() => undefined),
+      broker.changed(timeoutMs, abort.signal).catch((error: unknown) => {
+        // A broker that cannot even be waited for would be asked again at once, and for ever.
+        if (!abort.signal.aborted) this.#failure ??= error;
+      }),
     ]);
     this.#wake = undefined;
     abort.abort();
