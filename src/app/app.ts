@@ -277,6 +277,7 @@ export class App {
         made.push(task);
       }
     } catch (error) {
+      await Promise.all(made.map((task) => task.close()));
       await membership.leave();
       throw error;
     }
@@ -284,12 +285,13 @@ export class App {
     const worker = new Worker({ broker, membership, clock, group, tasks: made, retryForMs, warn });
     const running = new Running(worker, clock, warn);
     this.#running = running;
+    const stop = (): void => void running.stop().catch(() => undefined);
     const ended = (): void => {
       this.#running = undefined;
       this.#started = false;
+      signal?.removeEventListener('abort', stop);
     };
     worker.run().then(ended, ended);
-    const stop = (): void => void running.stop().catch(() => undefined);
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
     return running;

@@ -9,7 +9,7 @@
 import type { Broker, Membership } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
 import { sleep } from '../core/clock.ts';
-import { MillraceError } from '../core/errors.ts';
+import { messageOf, MillraceError } from '../core/errors.ts';
 import { isPromise } from '../core/types.ts';
 import type { Task } from './task.ts';
 
@@ -267,7 +267,12 @@ export class Worker {
   async #recover(entry: Entry, delayMs: number): Promise<void> {
     const { broker, clock, group } = this.#options;
     await entry.task.close();
-    await sleep(clock, delayMs);
+    try {
+      await sleep(clock, delayMs, this.#stop.signal);
+    } catch {
+      // Stopped: there is nothing to commit, and whoever starts next loads what is stored.
+      return;
+    }
     const info = await broker.describeGroup(group);
     const owned = info?.tasks.find(({ id }) => id === entry.task.id);
     if (owned === undefined)
@@ -332,8 +337,10 @@ export class Worker {
     try {
       await this.#options.membership.leave();
     } catch (error) {
-      // Whoever takes the tasks next need not be told that they are free; what made the worker fail must be.
-      this.#failure ??= error;
+      // Everything is committed, and whoever takes the tasks next does not need them to be free.
+      this.#options.warn(
+        `group ${this.#options.group}: the tasks could not be given back: ${messageOf(error)}`,
+      );
     }
   }
 }
