@@ -33,6 +33,9 @@ export interface ProducerSendOptions<K, P> extends SendOptions {
 
 const MAX_POSITION_BYTES = 65_536;
 
+/** How many times `maxInFlight` appends may be under way when nobody waits for the promises of `send`. */
+const IGNORED = 16;
+
 /**
  * Sends records in batches and remembers, in the same append, how far its source was read. Opened again after a crash it tells
  * that position: what was acknowledged before is not sent twice, and nothing is left out.
@@ -109,10 +112,17 @@ export class TopicProducer<K, In, P = unknown> {
    * `maxInFlight` appends are under way.
    *
    * @throws as `topic.send`, and what made an earlier append fail: then the producer is of no more use, and a new one with the same id
-   * tells how far it came. `MR_CLOSED` after {@link TopicProducer.close}.
+   * tells how far it came. `MR_CLOSED` after {@link TopicProducer.close}. `MR_OVERFLOW` (retryable) when its promises are not awaited and
+   * far more than `maxInFlight` appends are under way.
    */
   send(value: In, options?: ProducerSendOptions<K, P>): void | Promise<void> {
     this.#check();
+    if (this.#inFlight >= this.#maxInFlight * IGNORED)
+      throw new MillraceError(
+        'MR_OVERFLOW',
+        `producer ${this.id} has ${this.#inFlight} appends under way, ${IGNORED} times maxInFlight; await the promise that send returns`,
+        { retryable: true, details: { producer: this.id } },
+      );
     this.#batch.add(value, options?.key, this.#clock, options);
     if (options?.position !== undefined) this.#next = options.position;
     if (this.#batch.count >= this.#batchRecords) {

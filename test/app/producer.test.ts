@@ -175,6 +175,21 @@ describe('batches', () => {
       expect(producer.acknowledged).toBe(4);
     }));
 
+  test('sends that nobody waits for are limited', () =>
+    withApp(async ({ app }) => {
+      const topic = numbers(app);
+      const producer = await topic.producer({ id: 'loader', batch: 1, maxInFlight: 1 });
+      let taken = 0;
+      expect(() => {
+        for (; ; taken++) void producer.send(taken);
+      }).toThrow(expect.objectContaining({ code: 'MR_OVERFLOW', retryable: true }));
+      expect(taken).toBe(16);
+      await producer.flush();
+      await producer.send(taken);
+      await producer.close();
+      expect(await valuesOf(topic)).toEqual(upTo(17));
+    }));
+
   test('keys, partitions and event times are those of topic.send', () =>
     withApp(async ({ app }) => {
       const topic = app.topic('orders', keyed<number>());

@@ -1,0 +1,145 @@
+/** Records of a topic: written one by one, read frame by frame. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import { FrameBuilder } from '../../src/broker/frame-builder.ts';
+import { FrameView } from '../../src/broker/frame-view.ts';
+import type { Codec } from '../../src/codec/codec.ts';
+import { json } from '../../src/codec/json.ts';
+import { keyRef } from '../../src/codec/key.ts';
+import { msgpack } from '../../src/codec/msgpack.ts';
+import { MillraceError } from '../../src/core/errors.ts';
+import { addRecord, decodeFrame, isText } from '../../src/runtime/format.ts';
+import type { TopicFormat } from '../../src/runtime/format.ts';
+
+function formatOf(options: Partial<TopicFormat> = {}): TopicFormat {
+  return {
+    topic: 'topic',
+    partitions: 1,
+    codec: json,
+    keyCodec: undefined,
+    checkIn: undefined,
+    checkOut: undefined,
+    checkKey: undefined,
+    timestamp: undefined,
+    maxRecordBytes: 1_000,
+    ...options,
+  };
+}
+
+function builderOf(format: TopicFormat): FrameBuilder {
+  return new FrameBuilder({ text: isText(format), maxRecordBytes: format.maxRecordBytes });
+}
+
+function viewOf(builder: FrameBuilder): FrameView {
+  return FrameView.open(builder.build().bytes, 'topic', 0, 0);
+}
+
+describe.each<[string, Codec<unknown>]>([
+  ['json', json],
+  ['msgpack', msgpack],
+])('%s', (_, codec) => {
+  test('what was added is read', () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue(), { minLength: 1, maxLength: 20 }), (values) => {
+        const format = formatOf({ codec, maxRecordBytes: 1 << 20 });
+        const builder = builderOf(format);
+        for (const value of values) addRecord(builder, format, value, null, 5, false, null);
+        const decoded = decodeFrame(format, viewOf(builder));
+        expect(decoded.error).toBeUndefined();
+        expect(decoded.good).toBe(values.length);
+        // What JSON keeps of it: no -0.
+        expect(decoded.values).toEqual(
+          codec === json ? (JSON.parse(JSON.stringify(values)) as unknown) : values,
+        );
+      }),
+    );
+  });
+});
+
+describe('a frame with a bad record', () => {
+  const frameOf = (...texts: string[]): FrameView => {
+    const builder = new FrameBuilder({ text: false, maxRecordBytes: 1_000 });
+    for (const text of texts) builder.add(0, null, Buffer.from(text));
+    return viewOf(builder);
+  };
+  const double = formatOf({
+    checkOut: (value) => {
+      if (typeof value !== 'number') throw new MillraceError('MR_SCHEMA_VIOLATION', 'no number');
+      return value * 2;
+    },
+  });
+
+  test.each<[string[], unknown[], string]>([
+    [['1', '2', 'bad', '4'], [2, 4], 'MR_DECODE_FAILED'],
+    [['bad'], [], 'MR_DECODE_FAILED'],
+    [['1', '"two"', '3'], [2], 'MR_SCHEMA_VIOLATION'],
+    [['1', '"two"', 'bad'], [2], 'MR_SCHEMA_VIOLATION'],
+    [['1', 'bad', '"two"'], [2], 'MR_DECODE_FAILED'],
+  ])('%j: those before it are good', (texts, good, code) => {
+    const decoded = decodeFrame(double, frameOf(...texts));
+    expect(decoded.good).toBe(good.length);
+    expect(decoded.values.slice(0, decoded.good)).toEqual(good);
+    expect(decoded.error).toMatchObject({ code });
+  });
+
+  test('what another codec throws is wrapped', () => {
+    const broken: Codec<unknown> = {
+      name: 'broken',
+      encode: () => new Uint8Array(),
+      decode: () => {
+        throw new RangeError('no idea');
+      },
+    };
+    const decoded = decodeFrame(formatOf({ codec: broken }), frameOf('1'));
+    expect(decoded.error).toMatchObject({
+      code: 'MR_DECODE_FAILED',
+      message: 'a record of topic topic is not valid broken: no idea',
+      cause: { message: 'no idea' },
+    });
+  });
+});
+
+describe('a record that is refused adds nothing', () => {
+  test.each<[string, Partial<TopicFormat>, unknown, number, string]>([
+    ['no JSON', {}, undefined, 0, 'MR_ENCODE_FAILED'],
+    ['no time', {}, 1, 0.5, 'MR_TIMESTAMP_INVALID'],
+    ['a time too far away', {}, 1, 2 ** 51 + 2, 'MR_TIMESTAMP_INVALID'],
+    ['no time from the value', { timestamp: () => Number.NaN }, 1, 0, 'MR_TIMESTAMP_INVALID'],
+    ['too large', {}, 'x'.repeat(1_000), 0, 'MR_RECORD_TOO_LARGE'],
+    [
+      'a violation',
+      {
+        checkIn: () => {
+          throw new MillraceError('MR_SCHEMA_VIOLATION', 'never');
+        },
+      },
+      1,
+      0,
+      'MR_SCHEMA_VIOLATION',
+    ],
+  ])('%s', (_, options, value, time, code) => {
+    const format = formatOf(options);
+    const builder = builderOf(format);
+    expect(() => addRecord(builder, format, value, keyRef('k'), time, false, null)).toThrow(
+      expect.objectContaining({ code }),
+    );
+    expect([builder.count, builder.bytes]).toEqual([0, 0]);
+    addRecord(builder, formatOf(), 'good', keyRef('k'), 0, true, null);
+    expect(decodeFrame(formatOf(), viewOf(builder)).values).toEqual(['good']);
+  });
+});
+
+test('the timestamp is that of the checked value, unless it is given', () => {
+  const format = formatOf({
+    checkIn: (value) => Number(value),
+    timestamp: (value) => (value as number) * 10,
+  });
+  const builder = builderOf(format);
+  addRecord(builder, format, '5', null, 7, false, null);
+  addRecord(builder, format, '5', null, 7, true, null);
+  const view = viewOf(builder);
+  expect([view.timestamp(0), view.timestamp(1)]).toEqual([50, 7]);
+  // Stored is what was given, not what the check made of it.
+  expect(decodeFrame(formatOf(), view).values).toEqual(['5', '5']);
+});
