@@ -45,6 +45,7 @@ export class TaskInput {
   #at = 0;
   #position: number;
   #fetching: Promise<void> | undefined;
+  #fetchError: unknown;
   #atEnd = false;
   /** Monotonic time since which it has been at its end; NaN while it is not. Kept by the task. */
   endSince: number = Number.NaN;
@@ -75,7 +76,7 @@ export class TaskInput {
     return this.#atEnd;
   }
 
-  /** The look at the partition that is under way, if it takes time. */
+  /** The look at the partition that is under way, if it takes time. Never rejects: {@link TaskInput.fill} throws. */
   get fetching(): Promise<void> | undefined {
     return this.#fetching;
   }
@@ -84,10 +85,16 @@ export class TaskInput {
   fill(): boolean {
     while (this.#frame === undefined) {
       if (this.#fetching !== undefined) return false;
+      if (this.#fetchError !== undefined) throw this.#fetchError;
       const next = this.#reader.next();
       if (isPromise(next)) {
         this.#fetching = next
-          .then((frame) => this.#open(frame))
+          .then(
+            (frame) => this.#open(frame),
+            (error: unknown) => {
+              this.#fetchError = error;
+            },
+          )
           .finally(() => {
             this.#fetching = undefined;
           });

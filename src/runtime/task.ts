@@ -224,10 +224,14 @@ export class Task {
     const { cell, event, outputs, time } = life;
     const { every, maxBufferedBytes } = this.#options.commit;
     let done = before;
+    // What goes wrong while an event is looked for is not the fault of the one before it.
+    let looking = false;
     try {
       while (done < limit && !this.#draining) {
         if (this.#sinceCommit >= every || outputs.bytes >= maxBufferedBytes) break;
+        looking = true;
         const input = this.#next(life);
+        looking = false;
         if (input === undefined) break;
         let ready = Math.min(input.ready, limit - done, every - this.#sinceCommit, BATCH);
         if (life.inputs.length > 1) ready = 1;
@@ -244,7 +248,7 @@ export class Task {
         }
       }
     } catch (error) {
-      throw this.#failed(event, error);
+      throw looking ? error : this.#failed(event, error);
     }
     return done;
   }

@@ -1,6 +1,8 @@
 /** Commits that fail and processes that die: the worker goes on from its last commit, and results are exact. */
 import { describe, expect, test } from 'vitest';
 
+import type { Broker, PartitionReader } from '../../src/broker/broker.ts';
+import { MillraceError } from '../../src/core/errors.ts';
 import type { CommitFault } from '../../src/kv/simulated/simulated.ts';
 import type { CommitSettings } from '../../src/runtime/task-options.ts';
 import type { Worker } from '../../src/runtime/worker.ts';
@@ -240,6 +242,39 @@ test('a commit that fails while an agent is in the middle of an event undoes the
   await advancing(disk.clock, worker.stop(1_000));
   expect(await rowsOf(sums)).toEqual(new Map([['k', 3]]));
   expect(await valuesOf(copies)).toEqual([1, 2]);
+});
+
+test('a read that fails is tried again, and blamed on no event', async () => {
+  const disk = new Disk();
+  const process = await disk.open();
+  let left = 3;
+  const failing = (reader: PartitionReader): PartitionReader => ({
+    get offset() {
+      return reader.offset;
+    },
+    next() {
+      if (reader.offset > 0 && left-- > 0) throw new MillraceError('MR_IO', 'the disk is gone');
+      return reader.next();
+    },
+    seek: (offset) => reader.seek(offset),
+  });
+  const broker = new Proxy(process.broker, {
+    get(target, name: keyof Broker) {
+      const member: unknown = target[name];
+      if (name !== 'reader')
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+      return (...args: Parameters<Broker['reader']>) =>
+        args[0] === 'numbers' ? failing(target.reader(...args)) : target.reader(...args);
+    },
+  });
+  const app = counting({ ...process, broker });
+  await send(app, 20);
+  await finish(await app.hand.worker(small), disk);
+  await expectExact(app, 20);
+  expect(left).toBeLessThan(0);
+  expect(app.hand.warnings.length).toBeGreaterThan(0);
+  for (const warning of app.hand.warnings)
+    expect(warning).toMatch(/^numbers\/[01]: the disk is gone; trying again in/u);
 });
 
 describe('a process that dies', () => {
