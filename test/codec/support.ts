@@ -51,7 +51,7 @@ export const text: fc.Arbitrary<string> = fc.oneof(
 );
 
 /** Bytes of any kind: random ones, and encodings with some of their bytes changed, cut or added. */
-export function* hostileBytes(
+function* hostileBytes(
   count: number,
   seeds: readonly Uint8Array[],
   seed: number,
