@@ -71,6 +71,12 @@ const MiB = 1024 * 1024;
 /** @throws `MR_NAME_INVALID`, `MR_OPTION_INVALID`. */
 export function settingsOf(id: string, options: AppOptions): Settings {
   validName('app', id);
+  if (/-v\d+$/.test(id))
+    throw new MillraceError(
+      'MR_NAME_INVALID',
+      `the app id ${id} ends like a version, and its state could be taken for that of another app; choose another id, or use the option version`,
+      { details: { what: 'app' } },
+    );
   const version = inRange('version', options.version ?? 1, 1, 1_000_000);
   const { commit = {} } = options;
   return {

@@ -71,6 +71,11 @@ describe('names', () => {
     );
   });
 
+  test('an app id that ends like a version could be taken for another app', () => {
+    expect(() => new App('shop-v2')).toThrow(/ends like a version/u);
+    expect(new App('shop-v2b').id).toBe('shop-v2b');
+  });
+
   test('a producer id is a name too', () =>
     withApp(async ({ app }) => {
       await expect(app.topic('topic').producer({ id: 'a b' })).rejects.toMatchObject({
