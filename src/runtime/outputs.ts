@@ -46,13 +46,11 @@ class TopicOutput {
   }
 
   /** Everything, per partition in order. `origin` goes with the last frame of each partition. */
-  take(
-    origin: ((partition: number, empty: boolean) => FrameOrigin | null) | undefined,
-  ): Outgoing[] {
+  take(origin?: (partition: number) => FrameOrigin): Outgoing[] {
     const out = this.#ready;
     this.#builders.forEach((builder, partition) => {
       if (builder === undefined || builder.count === 0) return;
-      const frame = builder.build(origin?.(partition, false) ?? null);
+      const frame = builder.build(origin?.(partition) ?? null);
       out.push({ topic: this.format.topic, partition, frame });
     });
     this.#ready = [];
@@ -154,7 +152,7 @@ export class TaskOutputs {
    */
   take(streamTime: number, idle: boolean): Outgoing[] {
     const out: Outgoing[] = [];
-    for (const topic of this.#topics.values()) out.push(...topic.take(undefined));
+    for (const topic of this.#topics.values()) out.push(...topic.take());
     for (const feed of this.#feeds) {
       const { output, told } = feed;
       const { topic, partitions } = output.format;

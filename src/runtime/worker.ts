@@ -170,7 +170,6 @@ export class Worker {
       { details: { deadlineMs, busy } },
     );
     this.#wakeUp();
-    this.#wakeUp();
     throw this.#failure;
   }
 
@@ -205,6 +204,8 @@ export class Worker {
     const { task } = entry;
     try {
       task.throwFailure();
+      // A step that ended in a promise did not come to the look at the end.
+      this.#commitIfDue(entry, stopping);
       const result = stopping ? 0 : task.step(TURN_EVENTS);
       if (isPromise(result)) {
         entry.busy = result.then(
@@ -216,8 +217,7 @@ export class Worker {
         );
         return false;
       }
-      const due = task.commitDue(this.#hurry > 0 || stopping);
-      if (due) this.#commit(entry);
+      this.#commitIfDue(entry, stopping);
       return result > 0;
     } catch (error) {
       this.#failed(entry, error);
@@ -225,7 +225,8 @@ export class Worker {
     }
   }
 
-  #commit(entry: Entry): void {
+  #commitIfDue(entry: Entry, stopping: boolean): void {
+    if (!entry.task.commitDue(this.#hurry > 0 || stopping)) return;
     const { commits } = entry.task;
     void entry.task.commit().then(() => {
       // A commit that failed resolves too; the task throws its error at its next turn.
