@@ -4,7 +4,8 @@
  * - `unit`: test/ but for `test/faults`, under vitest, files in parallel.
  * - `types`: `test/types/*.test-d.ts`, what the public types infer and refuse.
  * - `docs`: the programs in the documents (`doc-tests.ts`).
- * - `faults`: `test/faults`, kills, fuzz and other long ones, one file after another.
+ * - `faults`: `test/faults`, kills, fuzz and other long ones, one file after another. `MILLRACE_SEED` replays the choices of a run,
+ *   `MILLRACE_KILLS` (100) and `MILLRACE_STORM_SECONDS` (20) say how long the longest ones go on.
  *
  * Run: `node scripts/test.ts <tier...>`. The last line is `N passed, N failed`, with `, N skipped` when there are any.
  * A runner that crashes counts as one failure, and so does a tier without a test: a renamed folder must not look green.

@@ -4,7 +4,7 @@
  * 1. A folder imports only the folders that {@link layers} lists for it.
  * 2. `internal/` is reached only from the folder that holds it.
  * 3. A driver (a folder inside one of {@link driverHomes}) imports no other driver, not even one of another contract:
- *    `broker/log` is written on `kv`, never on `kv/lmdb`.
+ *    `broker/log` is written on `kv`, never on `kv/lmdb`. {@link sharedFolders} hold no driver.
  * 4. Outside its own folder a driver is named only by {@link driverUsers}.
  * 5. A third-party package is imported only where {@link packages} allows it, and is a dependency in package.json.
  * 6. The clock, timers and random numbers of the platform are used only in {@link platformFiles}.
@@ -31,13 +31,16 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   table: ['core', 'stream', 'codec', 'window', 'state', 'topology'],
   runtime: ['core', 'stream', 'codec', 'kv', 'broker', 'window', 'state', 'topology', 'table'],
   app: ['core', 'stream', 'codec', 'broker', 'window', 'topology', 'table', 'runtime'],
-  testing: ['core', 'codec', 'kv', 'broker', 'runtime', 'app'],
+  testing: ['core', 'codec', 'kv', 'broker', 'state', 'topology', 'table', 'runtime', 'app'],
   index: ['core', 'stream', 'codec', 'broker', 'window', 'table', 'runtime', 'app'],
-  cli: ['index', 'core', 'stream', 'codec', 'broker', 'window', 'table', 'app', 'testing'],
+  log: ['core', 'broker'],
+  cli: ['core', 'codec', 'broker', 'state', 'topology', 'runtime', 'app', 'log'],
 };
 
 /** Folders whose subfolders each hold one implementation of a contract. */
 const driverHomes = ['kv', 'broker'];
+/** Subfolders of those that hold none, but what several implementations share. */
+const sharedFolders = ['broker/groups'];
 
 interface DriverUse {
   readonly drivers: readonly string[];
@@ -52,6 +55,9 @@ const driverUsers: Readonly<Record<string, DriverUse>> = {
     drivers: ['broker/memory', 'broker/log', 'kv/lmdb', 'kv/simulated'],
     eager: false,
   },
+  // the same, for what is done to a directory as a whole
+  'broker/verify.ts': { drivers: ['broker/log', 'kv/lmdb', 'kv/simulated'], eager: false },
+  'broker/backup.ts': { drivers: ['broker/log', 'kv/lmdb'], eager: false },
   // the twins that simulate are what it offers
   'testing/': { drivers: ['broker/memory', 'broker/log', 'kv/simulated'], eager: true },
 };
@@ -66,6 +72,9 @@ const packages: Readonly<Record<string, PackageRule>> = {
   lmdb: { home: 'kv/lmdb/' },
   msgpackr: { home: 'codec/' },
   '@standard-schema/spec': { home: 'codec/', typesOnly: true },
+  commander: { home: 'cli/' },
+  pino: { home: 'log/' },
+  'pino-pretty': { home: 'log/' },
 };
 
 const platformFiles = ['core/clock.ts', 'core/random.ts'];
@@ -201,7 +210,11 @@ function layerOf(file: string): string {
 /** `kv/lmdb` for `kv/lmdb/store.ts`; nothing for a file that belongs to the contract. */
 function driverOf(file: string): string | undefined {
   const parts = file.split('/');
-  return driverHomes.includes(parts[0]!) && parts.length > 2 && parts[1] !== 'internal'
-    ? parts.slice(0, 2).join('/')
+  const folder = parts.slice(0, 2).join('/');
+  return driverHomes.includes(parts[0]!) &&
+    parts.length > 2 &&
+    parts[1] !== 'internal' &&
+    !sharedFolders.includes(folder)
+    ? folder
     : undefined;
 }

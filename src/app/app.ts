@@ -1,43 +1,69 @@
 /**
- * Apps: topics, tables, streams and agents under one name, and the worker that runs them.
+ * Apps: topics, tables, streams and agents under one name, and the workers that run them.
  *
  * @module
  */
 import { openBroker } from '../broker/open.ts';
-import type { Broker } from '../broker/broker.ts';
+import type { Broker, TopicSpec } from '../broker/broker.ts';
 import { msgpack } from '../codec/msgpack.ts';
 import type { Codec } from '../codec/codec.ts';
 import type { Schema } from '../codec/schema.ts';
+import { sleep } from '../core/clock.ts';
+import { durationMs } from '../core/duration.ts';
+import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
 import { validName } from '../core/names.ts';
 import type { Key } from '../core/types.ts';
-import type { AnyAgentBody } from '../runtime/agent-instance.ts';
+import type { AgentRun, AnyAgentBody } from '../runtime/agent-instance.ts';
 import type { TopicFormat } from '../runtime/format.ts';
-import { Task } from '../runtime/task.ts';
-import { Worker } from '../runtime/worker.ts';
-import type { GraphNode } from '../stream/node.ts';
+import { readRows, readWindowRows } from '../runtime/snapshot.ts';
+import { readStoredAnswer } from '../runtime/stored-answer.ts';
+import { tableHome } from '../runtime/table-home.ts';
+import type { Worker } from '../runtime/worker.ts';
 import { childNode } from '../stream/graph.ts';
-import type { MakeOperator, SinkTarget } from '../stream/operator.ts';
+import type { SinkTarget } from '../stream/operator.ts';
 import { nodeOf, Stream } from '../stream/stream.ts';
+import { ChangeSource } from '../table/changes.ts';
+import type { TableHost } from '../table/definition.ts';
 import { Processing } from '../table/processing.ts';
 import { Table } from '../table/table.ts';
-import type { TableHost } from '../table/definition.ts';
 import { WindowedTable } from '../table/windowed-table.ts';
-import { buildTopology } from '../topology/build.ts';
-import { checkChange, fingerprint } from '../topology/compare.ts';
+import type { Topology } from '../topology/topology.ts';
+import { storedName } from '../topology/rename.ts';
+import { topologyData, topologyMermaid } from '../topology/formats.ts';
 import { printTopology } from '../topology/print.ts';
-import { changelogTopic, taskId } from '../topology/topology.ts';
-import type { SubTopology, Topology, TopologyCut } from '../topology/topology.ts';
-import { Agent, agentNode, eachNode } from './agent.ts';
-import type { AgentBody, AgentOptions, EachFunction, OwnTopic, Source } from './agent.ts';
-import { declaredFormat, repartitionFormat } from './formats.ts';
+import { channelPort, noPort, topicPort } from './agent-ports.ts';
+import { Agent, agentNode, agentRun, bodyAgent, canYield, eachAgent } from './agent.ts';
+import type {
+  AgentBody,
+  AgentOptions,
+  EachFunction,
+  MakeAgent,
+  OwnTopic,
+  Source,
+} from './agent.ts';
+import { Asker } from './ask.ts';
+import { Beside, BesideDeclared } from './beside.ts';
+import { ChannelAgent } from './channel-agent.ts';
+import { Channel } from './channel.ts';
+import type { ChannelOptions } from './channel.ts';
+import { Declared } from './declared.ts';
+import { declaredFormat, declaredKeep } from './formats.ts';
 import type { AnyTopicOptions } from './formats.ts';
+import type { AppEvents, Listener, ListenOptions } from './hooks.ts';
 import type { Host } from './host.ts';
+import type { JobContext, JobOptions } from './jobs.ts';
+import { iterateTopic } from './iterate.ts';
 import { runMain } from './main.ts';
-import { settingsOf } from './options.ts';
+import type { Program } from './main.ts';
+import { inRange, settingsOf } from './options.ts';
 import type { AppOptions, Settings } from './options.ts';
+import type { AppParts } from './parts.ts';
+import { repliesFormat, repliesSpec, repliesTopic, replyBy } from './replies.ts';
 import { Running } from './running.ts';
-import { readRows, readWindowRows } from '../runtime/snapshot.ts';
+import { housekeep, prepare, startWorker } from './starting.ts';
+import type { StartContext } from './starting.ts';
 import { Topic } from './topic.ts';
 import type { TopicOptions } from './topic.ts';
 
@@ -49,6 +75,19 @@ export interface TableOptions<K, V> {
   readonly value?: Schema<V, unknown> | undefined;
   /** How rows become bytes in changelog and checkpoint. Default msgpack: plain data, dates, maps, sets, bigints, bytes. */
   readonly codec?: Codec<unknown> | undefined;
+  /** How long a row lives after it was written last, on stream time: at least 1 ms. Not for tables with windows. Default: for ever. */
+  readonly ttl?: Duration | undefined;
+}
+
+/** What a test may put in the place of an app's own settings. */
+export type Replaced = Partial<Settings> & { readonly open?: (() => Promise<Broker>) | undefined };
+
+/** How an app is started. */
+export interface StartOptions {
+  /** Stops it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Members of the app's group in this process, 1 to 64. One does as much as a process can; several are for tests. Default 1. */
+  readonly workers?: number | undefined;
 }
 
 /**
@@ -75,18 +114,21 @@ export interface TableOptions<K, V> {
  */
 export class App {
   readonly id: string;
-  readonly #settings: Settings;
+  #settings: Settings;
   readonly #processing = new Processing();
-  readonly #formats = new Map<string, TopicFormat>();
-  /** Of the topics between the app's tasks. */
-  readonly #internalFormats = new Map<string, TopicFormat>();
-  readonly #names = new Map<string, string>();
-  readonly #tables = new Map<string, Codec<unknown>>();
-  readonly #windows = new Map<string, WindowedTable<never, unknown, unknown>>();
-  readonly #sources: { node: GraphNode; topic: string; partitions: number }[] = [];
+  readonly #declared: Declared;
+  readonly #beside = new BesideDeclared();
+  readonly #asker: Asker;
+  /** Whether there is an agent that can be asked. */
+  #answers = false;
+  /** Whether it was given a logger. */
+  readonly #logs: boolean;
   /** Waits for the sends to each topic. */
   readonly #topics: (() => Promise<void>)[] = [];
+  /** Groups of topics that are being iterated. */
+  readonly #iterated = new Set<string>();
   readonly #created = new Map<string, Promise<void>>();
+  #openBroker: () => Promise<Broker>;
   #broker: Promise<Broker> | undefined;
   #running: Running | undefined;
   /** From the call of start to the end of the worker. */
@@ -96,7 +138,17 @@ export class App {
    * @throws `MR_NAME_INVALID`, `MR_OPTION_INVALID`. The broker is opened at the first use.
    */
   constructor(id: string, options: AppOptions = {}) {
-    this.#settings = settingsOf(id, options);
+    const settings = settingsOf(id, options);
+    this.#settings = settings;
+    this.#logs = options.logger !== undefined;
+    this.#declared = new Declared(settings);
+    this.#openBroker = () => openBroker(settings.broker, settings);
+    this.#asker = new Asker({
+      settings: () => this.#settings,
+      processing: this.#processing,
+      format: repliesFormat(settings),
+      broker: () => this.#ensure(repliesSpec(this.#settings)),
+    });
     this.id = id;
   }
 
@@ -112,13 +164,21 @@ export class App {
     return this.#declareTopic<K, V, In>(name, options as unknown as AnyTopicOptions);
   }
 
-  #declareTopic<K, V, In>(name: string, options: AnyTopicOptions): Topic<K, V, In> {
+  #declareTopic<K, V, In>(name: string, options: AnyTopicOptions, own = false): Topic<K, V, In> {
     validName('topic', name);
+    if (name === repliesTopic(this.#settings.group))
+      throw new MillraceError(
+        'MR_NAME_TAKEN',
+        `${name} is the topic that the agents of app ${this.id} answer in; give the topic or agent another name`,
+        { details: { name } },
+      );
     const format = declaredFormat(name, options, this.#settings);
-    this.#take('topic', name);
-    this.#formats.set(name, format);
+    const keep = declaredKeep(name, options);
+    this.#declared.take('topic', name);
+    this.#declared.addTopic(format, keep, own);
     const topic = new Topic<K, V, In>(format, this.#host());
     this.#topics.push(() => topic['~settled']());
+    this.#declared.parts.topics.set(name, topic);
     return topic;
   }
 
@@ -141,13 +201,19 @@ export class App {
   ): Table<K, V, V | undefined> {
     validName('table', name);
     this.#mustBeOpen(`table ${name}`);
-    this.#take('table', name);
+    this.#declared.take('table', name);
     const codec = options.codec ?? msgpack;
-    this.#tables.set(name, codec);
-    return new Table<K, V, V | undefined>(
-      { name, codec, default: options.default },
+    const ttlMs =
+      options.ttl === undefined ? undefined : durationMs(options.ttl, `ttl of table ${name}`, 1);
+    const changes = new ChangeSource(name);
+    this.#declared.addTable(name, { codec, ttlMs, changes });
+    const table = new Table<K, V, V | undefined>(
+      { name, codec, default: options.default, ttlMs },
       this.#tableHost(),
+      changes,
     );
+    this.#declared.parts.tables.set(name, table);
+    return table;
   }
 
   /**
@@ -162,7 +228,7 @@ export class App {
     options: AgentOptions<Out> = {},
   ): Agent<K, V, Out> {
     const sinks = (options.sinks ?? []) as readonly SinkTarget<never>[];
-    if (sinks.length > 0 && body.constructor.name === 'AsyncFunction')
+    if (sinks.length > 0 && !canYield(body))
       throw new MillraceError(
         'MR_ARGUMENT_INVALID',
         `agent ${name} has sinks, but its body is an async function and never yields; write async function* and yield results`,
@@ -170,7 +236,9 @@ export class App {
           details: { agent: name },
         },
       );
-    return this.#agent(name, source, agentNode(name, body as unknown as AnyAgentBody, sinks));
+    const run = agentRun(name, options, this.#settings.commit.drainTimeoutMs);
+    const make = bodyAgent(name, body as unknown as AnyAgentBody, sinks, run);
+    return this.#agent(name, source, make, run, canYield(body));
   }
 
   /**
@@ -185,21 +253,22 @@ export class App {
     options: AgentOptions<Out> = {},
   ): Agent<K, V, Out> {
     const sinks = (options.sinks ?? []) as readonly SinkTarget<never>[];
-    return this.#agent(
-      name,
-      source,
-      eachNode(name, fn as unknown as EachFunction<unknown, unknown, unknown>, sinks),
-    );
+    const run = agentRun(name, options, this.#settings.commit.drainTimeoutMs);
+    const call = fn as unknown as EachFunction<unknown, unknown, unknown>;
+    return this.#agent(name, source, eachAgent(name, call, sinks, run), run, true);
   }
 
   #agent<K, V, Out>(
     name: string,
     source: Source<K, V> | OwnTopic<K, V>,
-    make: MakeOperator,
+    make: MakeAgent,
+    run: AgentRun,
+    yields: boolean,
   ): Agent<K, V, Out> {
     validName('agent', name);
     this.#mustBeOpen(`agent ${name}`);
-    this.#take('agent', name);
+    this.#declared.take('agent', name);
+    if (source instanceof Channel) return this.#channelAgent<K, V, Out>(name, source, make, run);
     const inbox =
       source instanceof Stream
         ? undefined
@@ -207,94 +276,178 @@ export class App {
           ? source
           : this.#ownTopic(name, source);
     const stream = source instanceof Stream ? source : (inbox as Topic<K, V, never>).stream();
-    const agent = new Agent<K, V, Out>(name, inbox as Topic<K, unknown, V> | undefined);
+    const port =
+      inbox === undefined
+        ? noPort(name)
+        : topicPort(name, inbox as Topic<unknown, unknown, unknown>, this.#asker, yields);
+    this.#answers ||= inbox !== undefined && yields;
+    let instances = 0;
+    const agent = new Agent<K, V, Out>(name, port, () => instances);
+    this.#declared.parts.agents.set(name, inbox);
     childNode([nodeOf(stream)], {
       kind: 'agent',
       name,
-      role: { role: 'sink', target: agent },
-      make,
+      role: { role: 'sink', target: agent, policy: run.policy },
+      make: agentNode(name, make, (change) => {
+        instances += change;
+      }),
     });
     return agent;
   }
 
-  #ownTopic<K, V>(agent: string, options: OwnTopic<K, V>): Topic<K, V, never> {
-    const name = `${this.#settings.group}-${agent}`;
-    return this.#declareTopic<K, V, never>(name, options as unknown as AnyTopicOptions);
+  #channelAgent<K, V, Out>(
+    name: string,
+    source: Channel<V>,
+    make: MakeAgent,
+    run: AgentRun,
+  ): Agent<K, V, Out> {
+    const channel = source as unknown as Channel<unknown>;
+    const beside = new ChannelAgent(name, channel, make, run, this.#settings.policy);
+    this.#beside.agents.push(beside);
+    this.#declared.parts.agents.set(name, undefined);
+    return new Agent<K, V, Out>(name, channelPort(name, channel), () => beside.instances);
   }
 
   /**
-   * Starts a worker: creates topics that are missing, takes the app's tasks, loads their state and processes. A worker of the same app that
-   * is running elsewhere on the broker loses its tasks and fails with `MR_FENCED`.
+   * A way for values within this process, in memory: `put`, and read with `for await`, as a stream, or as the source of an agent, which then runs in
+   * this process only, beside the tasks. See {@link Channel}.
    *
-   * @throws `MR_TOPOLOGY_INVALID`, `MR_TOPOLOGY_CHANGED`, `MR_TOPIC_CONFLICT`, `MR_NAME_TAKEN`, `MR_NAME_MISSING`; `MR_PERMISSION`,
-   * `MR_VERSION_UNSUPPORTED`, `MR_CORRUPT` and `MR_IO` of the broker.
+   * @throws `MR_OPTION_INVALID`
    */
-  async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Running> {
+  channel<T>(options: ChannelOptions = {}): Channel<T> {
+    return new Channel<T>(options, () => this.#settings.clock);
+  }
+
+  #ownTopic<K, V>(agent: string, options: OwnTopic<K, V>): Topic<K, V, never> {
+    const name = `${this.#settings.group}-${agent}`;
+    return this.#declareTopic<K, V, never>(name, options as unknown as AnyTopicOptions, true);
+  }
+
+  /**
+   * Declares a task: a function that runs beside the streams, once a started app has loaded its state, in each of its processes or on its leader
+   * only. It may run until `signal` aborts, or end before. It is outside of any event: it sends and queries as any other program does.
+   *
+   * What it throws makes the worker fail with `MR_JOB_FAILED`. On the leader it is called anew each time that this process becomes the leader.
+   *
+   * @throws `MR_ARGUMENT_INVALID`, `MR_NAME_INVALID`, `MR_NAME_TAKEN`.
+   */
+  task(fn: (context: JobContext) => Promise<void>, options: JobOptions = {}): void {
+    this.#mustBeOpen('a task');
+    this.#beside.addTask(fn, options);
+  }
+
+  /**
+   * Declares a timer: a function that runs every `interval` (at least 1 ms) while the app runs, for the first time one interval after its start.
+   * The times do not drift; those that come while it runs are left out. A run that throws is logged, and the timer goes on.
+   *
+   * @throws as {@link App.task}, and `MR_OPTION_INVALID`.
+   */
+  timer(interval: Duration, fn: (context: JobContext) => unknown, options: JobOptions = {}): void {
+    this.#mustBeOpen('a timer');
+    this.#beside.addTimer(interval, fn, options);
+  }
+
+  /**
+   * Declares a listener: a function that is told when partitions come to this process or leave it, or when a table has been loaded. What it waits
+   * for waits for it, for as long as its deadline allows. One that throws or is late is logged, and the worker goes on.
+   *
+   * @throws `MR_ARGUMENT_INVALID`, `MR_OPTION_INVALID`.
+   */
+  on<E extends keyof AppEvents>(event: E, fn: Listener<E>, options: ListenOptions = {}): void {
+    this.#mustBeOpen(`a listener to ${event}`);
+    this.#beside.listen(event, fn, options.deadline);
+  }
+
+  /**
+   * Starts a worker: creates topics that are missing, takes its share of the app's tasks, loads their state and processes. Workers of the same
+   * app, in whatever processes, share the tasks among them.
+   *
+   * @throws `MR_TOPOLOGY_INVALID`, `MR_TOPOLOGY_CHANGED`, `MR_TOPIC_CONFLICT`, `MR_NAME_TAKEN`, `MR_NAME_MISSING`, `MR_OFFSET_LOST`,
+   * `MR_OPTION_INVALID`; `MR_PERMISSION`, `MR_VERSION_UNSUPPORTED`, `MR_CORRUPT` and `MR_IO` of the broker.
+   */
+  async start(options: StartOptions = {}): Promise<Running> {
+    return await this.#begin(options);
+  }
+
+  async #begin(options: StartOptions, beat?: (label: string) => void): Promise<Running> {
     if (this.#started)
       throw new MillraceError(
         'MR_ARGUMENT_INVALID',
         `app ${this.id} is running already; stop it before you start it again`,
       );
+    const workers = inRange('workers', options.workers ?? 1, 1, 64);
     this.#started = true;
     try {
-      return await this.#start(options.signal);
+      return await this.#start(workers, options.signal, beat);
     } catch (error) {
       this.#started = false;
       throw error;
     }
   }
 
-  async #start(signal: AbortSignal | undefined): Promise<Running> {
-    const topology = this.#topology();
+  async #prepare(): Promise<{ broker: Broker; topology: Topology; context: StartContext }> {
+    const topology = this.#declared.topology();
     const broker = await this.#open();
     // Those that it reads, and those that it only sends to.
-    for (const format of this.#formats.values()) await this.#ensureTopic(format);
-    const { group } = this.#settings;
-    const text = fingerprint(topology);
-    checkChange(this.id, (await broker.describeGroup(group))?.topology, text);
-    await this.#createInternalTopics(broker, topology);
-    const tasks = topology.subTopologies.flatMap((sub) =>
-      Array.from({ length: sub.partitions }, (_, partition) => ({
-        sub,
-        partition,
-        id: taskId(sub.name, partition),
-      })),
-    );
-    const membership = await broker.join(group, {
-      tasks: tasks.map(({ id }) => ({ id })),
-      topology: text,
-    });
-    const owners = new Map(
-      topology.subTopologies.flatMap(({ name, tables }) => tables.map((table) => [table, name])),
-    );
-    const made: Task[] = [];
+    for (const format of this.#declared.topics) await this.#ensureTopic(format);
+    const context = this.#startContext();
+    await prepare(broker, topology, context);
+    // An answer must have somewhere to go, whatever old question it is that is read.
+    if (this.#answers) await this.#ensure(repliesSpec(this.#settings));
+    return { broker, topology, context };
+  }
+
+  async #start(
+    count: number,
+    signal: AbortSignal | undefined,
+    beat: ((label: string) => void) | undefined,
+  ): Promise<Running> {
+    const { broker, topology, context: base } = await this.#prepare();
+    const beside = new Beside(this.#beside, topology, this.#settings);
+    const context = { ...base, ...beside.told, beat };
+    const workers: Worker[] = [];
     try {
-      for (const { sub, partition, id } of tasks) {
-        const owned = membership.tasks.find((task) => task.id === id);
-        if (owned === undefined) continue;
-        const task = this.#task(broker, membership, sub, partition, owned, owners);
-        await task.recover(owned);
-        made.push(task);
-      }
+      while (workers.length < count) workers.push(await startWorker(broker, topology, context));
     } catch (error) {
-      await Promise.all(made.map((task) => task.close()));
-      await membership.leave();
+      await Promise.all(workers.map((worker) => worker.end()));
       throw error;
     }
-    const { clock, retryForMs, warn } = this.#settings;
-    const worker = new Worker({ broker, membership, clock, group, tasks: made, retryForMs, warn });
-    const running = new Running(worker, clock, warn);
+    const { clock, logger, group } = this.#settings;
+    let detach: (() => void) | undefined = undefined;
+    const running = new Running(workers, {
+      clock,
+      warn: (message) => logger.error({ group }, message),
+      beside: {
+        run: (end, failed) =>
+          beside.run(end, failed, {
+            housekeeping: () =>
+              housekeep(broker, this.#settings, end, (delayMs, until) =>
+                sleep(clock, delayMs, until),
+              ),
+          }),
+        busy: () => beside.busy,
+      },
+      ended: () => {
+        this.#running = undefined;
+        this.#started = false;
+        detach?.();
+      },
+    });
     this.#running = running;
     const stop = (): void => void running.stop().catch(() => undefined);
-    const ended = (): void => {
-      this.#running = undefined;
-      this.#started = false;
-      signal?.removeEventListener('abort', stop);
-    };
-    worker.run().then(ended, ended);
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
+    detach = () => signal?.removeEventListener('abort', stop);
     return running;
+  }
+
+  #startContext(): StartContext {
+    return {
+      settings: this.#settings,
+      declared: this.#declared,
+      processing: this.#processing,
+      reply: replyBy(repliesFormat(this.#settings)),
+    };
   }
 
   /**
@@ -302,16 +455,19 @@ export class App {
    * says why on standard error and ends the process with status 1.
    */
   async main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
-    await runMain(this, argv);
+    await runMain((logger) => this['~program'](logger), argv);
   }
 
-  /** What the app consists of, for people. */
-  topology(): string {
-    return printTopology(this.#topology());
+  /** What the app consists of: as a text for people (default), as JSON, or as a Mermaid diagram. @throws as {@link App.start} for what is declared. */
+  topology(format: 'text' | 'json' | 'mermaid' = 'text'): string {
+    const topology = this.#declared.topology();
+    if (format === 'json') return JSON.stringify(topologyData(topology));
+    return format === 'mermaid' ? topologyMermaid(topology) : printTopology(topology);
   }
 
   /** Stops a running worker, waits for what was sent, and closes the broker. The app can be used again afterwards. Idempotent. */
   async close(): Promise<void> {
+    this.#asker.close();
     try {
       await this.#running?.stop();
     } catch (error) {
@@ -331,196 +487,158 @@ export class App {
     await this.close();
   }
 
-  #task(
-    broker: Broker,
-    membership: Awaited<ReturnType<Broker['join']>>,
-    sub: SubTopology,
-    partition: number,
-    owned: (typeof membership.tasks)[number],
-    owners: Map<string, string>,
-  ): Task {
-    const { group, clock, commit } = this.#settings;
-    return new Task(
-      {
-        group,
-        sub,
-        partition,
-        broker,
-        membership,
-        clock,
-        processing: this.#processing,
-        commit,
-        format: (topic) => this.#format(topic),
-        stateCodec: msgpack,
-        own: (table) => {
-          const owner = owners.get(table);
-          if (owner === undefined) owners.set(table, sub.name);
-          else if (owner !== sub.name)
-            throw new MillraceError(
-              'MR_TABLE_OWNED',
-              `table ${table} is used by ${sub.name}, but its rows live in the tasks of ${owner}; use one table for each, or do both in one place`,
-              { details: { table, owner, by: sub.name } },
-            );
-        },
-        window: (table) => {
-          const windowed = this.#windows.get(table);
-          return {
-            codec: this.#tables.get(table) ?? msgpack,
-            window: (windowed as WindowedTable<never, unknown, unknown>)['~window'],
-          };
-        },
-      },
-      owned,
-    );
+  /** @internal What was declared so far, for tools. */
+  '~parts'(): AppParts {
+    const { group, broker } = this.#settings;
+    return {
+      group,
+      brokerUrl: broker,
+      broker: () => this.#open(),
+      topology: () => this.#declared.topology(),
+      ...this.#declared.parts,
+    };
   }
 
-  #topology(): Topology {
-    const topology = buildTopology({
-      app: this.id,
-      group: this.#settings.group,
-      sources: this.#sources,
-      closed: [...this.#windows.values()].flatMap((table) => {
-        const node = table['~closed'];
-        return node === undefined
-          ? []
-          : [{ node, table: table.name, graceMs: table['~window'].graceMs }];
-      }),
-      tables: [...this.#tables.keys()],
-      windows: Object.fromEntries(
-        [...this.#windows.values()].map((table) => [table.name, table['~window'].sizeMs]),
-      ),
-    });
-    this.#internalFormats.clear();
-    const cuts = new Map(
-      topology.subTopologies.flatMap((sub) => sub.cuts.map((cut) => [cut.topic, cut])),
-    );
-    for (const cut of cuts.values()) this.#repartitionFormat(cut, cuts);
-    return topology;
+  /** @internal What it takes to run it as a program, which logs to `logger` unless the app was given one of its own. */
+  '~program'(logger: Logger): Program {
+    if (!this.#logs) this.#settings = { ...this.#settings, logger };
+    const { id, stuckAfterMs, logger: log } = this.#settings;
+    return {
+      id,
+      stuckAfterMs,
+      log,
+      start: (beat) => this.#begin({}, beat),
+      close: () => this.close(),
+      topology: () => this.topology(),
+    };
   }
 
-  /** Values that are passed on as bytes have the format of the topic that they came from, which may be behind a `groupBy` itself. */
-  #repartitionFormat(cut: TopologyCut, cuts: ReadonlyMap<string, TopologyCut>): TopicFormat {
-    let format = this.#internalFormats.get(cut.topic);
-    if (format === undefined) {
-      const from = cut.transparentFrom;
-      const before = from === undefined ? undefined : cuts.get(from);
-      format = repartitionFormat(
-        cut,
-        before !== undefined
-          ? this.#repartitionFormat(before, cuts)
-          : from === undefined
-            ? undefined
-            : this.#formats.get(from),
-        this.#settings,
+  /**
+   * @internal For tests: what an app runs with, instead of what its options say. Before its first use, or when it is closed. Gives what there was,
+   * to be put back.
+   */
+  '~replace'(replaced: Replaced): Settings & Replaced {
+    this.#mustBeOpen('a replacement');
+    const { open, ...settings } = replaced;
+    if (open !== undefined && this.#broker !== undefined)
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `app ${this.id} is in use: it has opened its broker, or is under test already; close it, or end that test first`,
       );
-      this.#internalFormats.set(cut.topic, format);
-    }
-    return format;
+    const before = { ...this.#settings, open: this.#openBroker };
+    this.#settings = { ...this.#settings, ...settings };
+    if (open !== undefined) this.#openBroker = open;
+    return before;
   }
 
-  async #createInternalTopics(broker: Broker, topology: Topology): Promise<void> {
-    for (const sub of topology.subTopologies) {
-      for (const cut of sub.cuts)
-        await broker.createTopic({
-          name: cut.topic,
-          partitions: cut.partitions,
-          codec: this.#format(cut.topic).codec.name,
-          role: 'repartition',
-          owner: this.#settings.group,
-        });
-      await broker.createTopic({
-        name: changelogTopic(this.#settings.group, sub.name),
-        partitions: sub.partitions,
-        codec: 'rows',
-        role: 'changelog',
-        owner: this.#settings.group,
-      });
-    }
+  /**
+   * @internal For tests: brings about everything that `start` does before it starts a worker, and says how to start one. Jobs are given to `take`;
+   * they run when it runs them.
+   */
+  async '~prepare'(): Promise<
+    (broker: Broker, take?: (beside: Beside) => void) => Promise<Worker>
+  > {
+    const { topology, context } = await this.#prepare();
+    return (broker, take) => {
+      const beside = new Beside(this.#beside, topology, this.#settings);
+      take?.(beside);
+      return startWorker(broker, topology, { ...context, ...beside.told });
+    };
+  }
+
+  /** @internal For tests: as `~prepare`, for workers that have the jobs and listeners of the app beside them, as processes do. */
+  async '~processes'(): Promise<(broker: Broker) => Promise<{ worker: Worker; beside: Beside }>> {
+    const { topology, context } = await this.#prepare();
+    return async (broker) => {
+      const beside = new Beside(this.#beside, topology, this.#settings);
+      const worker = await startWorker(broker, topology, { ...context, ...beside.told });
+      return { worker, beside };
+    };
   }
 
   #open(): Promise<Broker> {
-    const { broker, clock, random } = this.#settings;
-    this.#broker ??= openBroker(broker, { clock, random }).catch((error: unknown) => {
+    this.#broker ??= this.#openBroker().catch((error: unknown) => {
       this.#broker = undefined;
       throw error;
     });
     return this.#broker;
   }
 
-  async #ensureTopic(format: TopicFormat): Promise<Broker> {
+  #ensureTopic(format: TopicFormat): Promise<Broker> {
+    return this.#ensure(this.#declared.spec(format));
+  }
+
+  async #ensure(spec: TopicSpec): Promise<Broker> {
     const broker = await this.#open();
-    let created = this.#created.get(format.topic);
+    let created = this.#created.get(spec.name);
     if (created === undefined) {
-      created = broker.createTopic({
-        name: format.topic,
-        partitions: format.partitions,
-        codec: format.codec.name,
-        role: 'source',
-      });
-      this.#created.set(format.topic, created);
-      created.catch(() => this.#created.delete(format.topic));
+      created = broker.createTopic(spec);
+      this.#created.set(spec.name, created);
+      created.catch(() => this.#created.delete(spec.name));
     }
     await created;
     return broker;
   }
 
-  #format(topic: string): TopicFormat {
-    const format = this.#formats.get(topic) ?? this.#internalFormats.get(topic);
-    if (format === undefined)
-      throw new MillraceError('MR_UNKNOWN_TOPIC', `app ${this.id} declares no topic ${topic}`, {
-        details: { topic },
-      });
-    return format;
-  }
-
   /** A declaration that a running worker would not see must not pass in silence. */
   #mustBeOpen(what: string): void {
-    if (this.#started)
-      throw new MillraceError(
-        'MR_ARGUMENT_INVALID',
-        `${what} was declared while app ${this.id} runs, which would have no effect; declare everything before start()`,
-      );
+    if (this.#started) throw new MillraceError('MR_ARGUMENT_INVALID', this.#tooLate(what));
   }
 
-  #take(what: string, name: string): void {
-    const key = `${what} ${name}`;
-    if (this.#names.has(key))
-      throw new MillraceError(
-        'MR_NAME_TAKEN',
-        `app ${this.id} declares ${what} ${name} twice; keep the first in a variable`,
-        { details: { name } },
-      );
-    this.#names.set(key, what);
+  #tooLate(what: string): string {
+    return `${what} was declared while app ${this.id} runs, which would have no effect; declare everything before start()`;
   }
 
   #host(): Host {
+    const settings = (): Settings => this.#settings;
     return {
-      clock: this.#settings.clock,
+      get clock() {
+        return settings().clock;
+      },
       processing: this.#processing,
       broker: () => this.#open(),
       ensureTopic: (format) => this.#ensureTopic(format),
-      addSource: (node, format) => {
-        this.#mustBeOpen(`a stream of topic ${format.topic}`);
-        this.#sources.push({ node, topic: format.topic, partitions: format.partitions });
-      },
+      sealed: ({ topic }) =>
+        this.#started ? this.#tooLate(`a stream of topic ${topic}`) : undefined,
+      addSource: (node, format) => this.#declared.addSource(node, format),
+      iterate: (format, options) =>
+        iterateTopic(
+          format,
+          {
+            settings: this.#settings,
+            groups: this.#iterated,
+            broker: () => this.#ensureTopic(format),
+          },
+          options,
+        ),
+      foreignSource: (node) => this.#declared.foreignSource(node),
     };
   }
 
   #tableHost(): TableHost {
+    const { group, rename } = this.#settings;
+    const settings = (): Settings => this.#settings;
+    const stored = (table: string): string => storedName(table, rename);
     return {
       processing: this.#processing,
-      rows: (table, codec) => readRows(this.#open(), this.#settings.group, table, codec),
-      windowRows: (table, codec) =>
-        readWindowRows(this.#open(), this.#settings.group, table, codec),
-      declare: (table) => {
-        if (this.#windows.has(table.name))
-          throw new MillraceError(
-            'MR_NAME_TAKEN',
-            `table ${table.name} has windows already; keep what tumbling() returned, or declare another table`,
-          );
-        if (table instanceof WindowedTable)
-          this.#windows.set(table.name, table as unknown as WindowedTable<never, unknown, unknown>);
+      get clock() {
+        return settings().clock;
       },
+      rows: (table, codec) => readRows(this.#open(), group, stored(table), codec),
+      windowRows: (table, codec) => readWindowRows(this.#open(), group, stored(table), codec),
+      declare: (table) => {
+        if (table instanceof WindowedTable)
+          this.#declared.addWindows(table as unknown as WindowedTable<never, unknown, unknown>);
+      },
+      home: async (table) => await tableHome(await this.#open(), group, stored(table)),
+      ask: async (task, question, limits) =>
+        await (await this.#open()).ask(group, task, question, limits),
+      stored: async (task, question) =>
+        await readStoredAnswer(await this.#open(), group, task, question, (table) => ({
+          codec: this.#declared.codecOf(table),
+          ttlMs: this.#declared.ttlMsOf(table),
+          stored: stored(table),
+        })),
     };
   }
 }

@@ -3,10 +3,13 @@
  *
  * @module
  */
+import type { TopicKeep } from '../broker/broker.ts';
+import { bytes } from '../codec/bytes.ts';
 import { msgpack } from '../codec/msgpack.ts';
 import { isCodec, isSchema, validator } from '../codec/schema.ts';
 import type { Schema } from '../codec/schema.ts';
 import type { Codec } from '../codec/codec.ts';
+import { durationMs } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { TopicFormat } from '../runtime/format.ts';
 import type { TopologyCut } from '../topology/topology.ts';
@@ -16,6 +19,9 @@ import type { TopicOptions } from './topic.ts';
 
 const PARTITIONS = 4;
 const MAX_PARTITIONS = 1_024;
+
+/** Of a topic for dead letters that nobody declared: not that of the app's topics, which come and go. */
+const DEAD_LETTER_PARTITIONS = 4;
 
 /** Topic options, whatever their types. */
 export type AnyTopicOptions = TopicOptions<never, never, never, never>;
@@ -61,6 +67,46 @@ export function declaredFormat(
     checkKey: validate === 'off' ? undefined : key,
     timestamp: options.timestamp as ((value: unknown) => number) | undefined,
     maxRecordBytes: settings.maxRecordBytes,
+    tombstones: options.compact === true,
+  };
+}
+
+/** What a declaration says about deleting records; `undefined` when it says nothing. @throws `MR_OPTION_INVALID` */
+export function declaredKeep(topic: string, options: AnyTopicOptions): TopicKeep | undefined {
+  const { retention, retentionBytes, compact } = options;
+  if (retention === undefined && retentionBytes === undefined && compact === undefined)
+    return undefined;
+  return {
+    retentionMs:
+      retention === undefined || retention === 'forever'
+        ? null
+        : durationMs(retention, `retention of topic ${topic}`, 1_000),
+    retentionBytes:
+      retentionBytes === undefined
+        ? null
+        : inRange(
+            `retentionBytes of topic ${topic}`,
+            retentionBytes,
+            1_048_576,
+            Number.MAX_SAFE_INTEGER,
+          ),
+    compact: compact ?? false,
+  };
+}
+
+/** A topic for dead letters that nobody declared: what is stored in it is what was stored before. */
+export function deadLetterFormat(topic: string, settings: Settings): TopicFormat {
+  return {
+    topic,
+    partitions: DEAD_LETTER_PARTITIONS,
+    codec: bytes,
+    keyCodec: undefined,
+    checkIn: undefined,
+    checkOut: undefined,
+    checkKey: undefined,
+    timestamp: undefined,
+    // With room for what is said about the error.
+    maxRecordBytes: settings.maxRecordBytes + 65_536,
   };
 }
 

@@ -36,7 +36,7 @@ interface Waiting {
 /** Sends single records to one topic. */
 export class Sender {
   readonly #format: TopicFormat;
-  readonly #clock: Clock;
+  readonly #clock: () => Clock;
   readonly #broker: () => Promise<Broker>;
   readonly #batch: Batch;
   #waiting: Waiting[] = [];
@@ -44,7 +44,7 @@ export class Sender {
   #scheduled = false;
   readonly #appends = new Set<Promise<void>>();
 
-  constructor(format: TopicFormat, clock: Clock, broker: () => Promise<Broker>) {
+  constructor(format: TopicFormat, clock: () => Clock, broker: () => Promise<Broker>) {
     this.#format = format;
     this.#clock = clock;
     this.#broker = broker;
@@ -65,16 +65,18 @@ export class Sender {
         ),
       );
     return new Promise((resolve, reject) => {
-      const partition = this.#batch.add(value, key, this.#clock, options);
+      const partition = this.#batch.add(value, key, this.#clock(), options);
       this.#waiting.push({ partition, index: this.#batch.countOf(partition) - 1, resolve, reject });
       this.#pending++;
       if (this.#batch.bytes >= BATCH_BYTES) this.#flush();
       else if (!this.#scheduled) {
         this.#scheduled = true;
-        void this.#clock.turn().then(() => {
-          this.#scheduled = false;
-          this.#flush();
-        });
+        void this.#clock()
+          .turn()
+          .then(() => {
+            this.#scheduled = false;
+            this.#flush();
+          });
       }
     });
   }

@@ -5,15 +5,18 @@
  */
 import type { Codec } from '../codec/codec.ts';
 import type { Schema, Validate } from '../codec/schema.ts';
+import type { Duration } from '../core/duration.ts';
+import { MillraceError } from '../core/errors.ts';
 import { validName } from '../core/names.ts';
 import type { EventCell } from '../core/event.ts';
 import { isTaskScope } from '../runtime/scope.ts';
 import type { StreamEvent } from '../runtime/agent-stream.ts';
 import type { TopicFormat } from '../runtime/format.ts';
-import type { NodeSource } from '../stream/node.ts';
+import type { GraphNode, NodeSource } from '../stream/node.ts';
 import type { Accepts, Receive, Scope, SinkPort } from '../stream/operator.ts';
+import type { ThroughPort } from '../stream/operators/through.ts';
 import { sourceNode } from '../stream/graph.ts';
-import { templateStream } from '../stream/stream.ts';
+import { nodeOf, templateStream } from '../stream/stream.ts';
 import type { Stream } from '../stream/stream.ts';
 import type { SendOptions } from './batch.ts';
 import type { Host } from './host.ts';
@@ -39,6 +42,15 @@ export interface TopicOptions<K, V, In, KIn = K> {
   readonly timestamp?: ((value: V) => number) | undefined;
   /** When values and keys are checked against their schemas. Default `'both'`. */
   readonly validate?: Validate | undefined;
+  /**
+   * Records that were received longer ago may be deleted, read or not: at least 1 s, or `'forever'`. An app that has not read them by then finds
+   * `MR_OFFSET_LOST`. Default: `'forever'`; where none of `retention`, `retentionBytes` and `compact` is given, what was declared before.
+   */
+  readonly retention?: Duration | 'forever' | undefined;
+  /** The oldest records of a partition may be deleted while it holds more than this, at least 1 MiB. Default: no limit, or as for `retention`. */
+  readonly retentionBytes?: number | undefined;
+  /** Of the records with one key only the last is kept; {@link Topic.delete} deletes a key. Default: false, or as for `retention`. */
+  readonly compact?: boolean | undefined;
 }
 
 /** Keyed topics demand a key; others allow one. */
@@ -51,7 +63,7 @@ export type SendArgs<K, In> = null extends K
  *
  * `K` is the key, `V` what readers get (the schema's output), `In` what senders give (the schema's input); stored is the encoded input.
  */
-export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
+export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort, ThroughPort {
   declare readonly '~accepts': (value: In) => void;
   readonly name: string;
   /** @internal */
@@ -64,17 +76,28 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
     this.name = validName('topic', format.topic);
     this['~format'] = format;
     this.#host = host;
-    this.#sender = new Sender(format, host.clock, () => host.ensureTopic(format));
+    this.#sender = new Sender(
+      format,
+      () => host.clock,
+      () => host.ensureTopic(format),
+    );
   }
 
   /**
    * The topic as a stream to declare operators on. It is a template: each task of the app runs a copy of its own, from the first record on.
-   * Each call begins a graph of its own.
+   * Each call begins a graph of its own. While the app runs nothing can be declared on it any more; it can be iterated.
    */
   stream(): Stream<V, K> {
-    const source: NodeSource = { kind: 'topic', name: this.name };
+    const format = this['~format'];
+    const sealed = this.#host.sealed(format);
+    const source: NodeSource = {
+      kind: 'topic',
+      name: this.name,
+      iterate: (options) => this.#host.iterate(format, options),
+      sealed,
+    };
     const node = sourceNode('topic', source);
-    this.#host.addSource(node, this['~format']);
+    if (sealed === undefined) this.#host.addSource(node, format);
     return templateStream<V, K>(node);
   }
 
@@ -101,6 +124,30 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
         timestamp: options?.timestamp ?? -1,
       });
     });
+  }
+
+  /** @internal {@link Topic.send} as from outside processing, wherever it is called: durable when it resolves, and no part of any commit. */
+  '~sendApart'(
+    value: In,
+    options: SendOptions & { readonly key?: unknown },
+  ): Promise<RecordMetadata> {
+    return this.#sender.send(value, options.key, options);
+  }
+
+  /**
+   * Deletes a key of a topic with `compact`: sends a record without a value, which readers get as `null` until it is cleared away itself.
+   *
+   * @throws `MR_ARGUMENT_INVALID` for a topic that is not compacted; as {@link Topic.send}.
+   */
+  delete(key: NonNullable<K>, options: SendOptions = {}): Promise<RecordMetadata> {
+    if (this['~format'].tombstones !== true)
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `a key of topic ${this.name} cannot be deleted, since the topic is not compacted; declare it with compact: true`,
+        { details: { topic: this.name } },
+      );
+    const timestamp = options.timestamp ?? this.#host.clock.now();
+    return this.send(...([null, { ...options, timestamp, key }] as unknown as SendArgs<K, In>));
   }
 
   /** Opens a producer that continues where the last one with its id stopped. */
@@ -130,6 +177,21 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort {
   /** @internal Resolves when every record sent from outside processing has been stored or refused. */
   '~settled'(): Promise<void> {
     return this.#sender.settled();
+  }
+
+  /** A source for what follows `from.through(topic)`. Not for programs. @throws `MR_NOT_IN_AN_APP` for a stream of another app. */
+  '~through'(from: GraphNode): GraphNode {
+    const foreign = this.#host.foreignSource(from);
+    if (foreign !== undefined)
+      throw new MillraceError(
+        'MR_NOT_IN_AN_APP',
+        `through(${this.name}) on a stream of ${foreign.kind} ${foreign.name ?? ''}, which belongs to another app than topic ${this.name}; declare the topic in that app too, and go through that one`,
+        { details: { topic: this.name, source: foreign.name ?? foreign.kind } },
+      );
+    const sealed = this.#host.sealed(this['~format']);
+    if (sealed !== undefined)
+      throw new MillraceError('MR_ARGUMENT_INVALID', sealed, { details: { topic: this.name } });
+    return nodeOf(this.stream());
   }
 
   /** How it takes part in a graph. Not for programs. */

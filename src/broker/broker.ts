@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { Awaitable } from '../core/types.ts';
 import type { Kv } from '../kv/kv.ts';
 import type { Frame } from './frame.ts';
 import type { FrameView } from './frame-view.ts';
@@ -32,6 +33,24 @@ export interface TopicSpec {
   readonly role: 'source' | 'repartition' | 'changelog';
   /** The group that the topic belongs to, for topics that are not the user's: two apps whose names happen to meet must not share one. */
   readonly owner?: string | undefined;
+  /** What may be deleted; source topics only. Left out: what is stored stays as it is; of a new topic everything is kept. */
+  readonly keep?: TopicKeep | undefined;
+  /** Who declares {@link TopicSpec.keep}: it may change its own declaration; another one that differs is refused, naming both. */
+  readonly declaredBy?: string | undefined;
+}
+
+/** How long the records of a source topic are kept. What a rule allows to be deleted is deleted by {@link Broker.maintain}, whole frames at a time. */
+export interface TopicKeep {
+  /** Frames that were received longer ago than this are deleted. `null`: for ever. At least 1,000. */
+  readonly retentionMs: number | null;
+  /** The oldest frames of a partition, never its last one, are deleted while it holds more than this. `null`: no limit. At least 1 MiB. */
+  readonly retentionBytes: number | null;
+  /**
+   * Of the records with one key only the last is kept, and a record without a value deletes its key, and is itself deleted a day later.
+   * The others keep their offsets. Records without a key stay, and so does the last frame of a partition. A large partition is compacted when
+   * a third of it is new, or a day after the last time.
+   */
+  readonly compact: boolean;
 }
 
 /** Bounds of a partition: offsets `start ≤ x < end` can be read. */
@@ -80,8 +99,8 @@ export interface PartitionReader {
   /** Offset of the next record to be read. */
   readonly offset: number;
   /**
-   * The frame that holds `offset`, or `undefined` at the end of the partition. The first frame may begin before `offset`:
-   * skip its leading records. May return a promise; the embedded brokers answer at once.
+   * The frame that holds `offset`, or the next one if compaction has left none, or `undefined` at the end of the partition. The first frame
+   * may begin before `offset`: skip its leading records. May return a promise; the embedded brokers answer at once.
    *
    * @throws `MR_CORRUPT` for a frame whose checksum is wrong, `MR_OFFSET_LOST` when `offset` lies below the start of the partition.
    */
@@ -133,13 +152,54 @@ export interface TaskCommit {
 export interface JoinOptions {
   /** Tasks that the group consists of. */
   readonly tasks: readonly TaskSpec[];
-  /** Describes the group's topology; stored with it and given to whoever asks with {@link Broker.describeGroup}. */
+  /**
+   * Describes the group's topology; stored with it and given to whoever asks with {@link Broker.describeGroup}. While members with
+   * different ones are there, those that agree with what is stored go on and the others get no tasks; when the last of them has left, what
+   * the others say is stored.
+   */
   readonly topology: string;
+  /** A member that has not been heard of for so long loses its tasks. Milliseconds, 500 to 600,000. Default 10,000. */
+  readonly leaseMs?: number | undefined;
+  /**
+   * Answers {@link Broker.ask} about a task that this member owns. Called between the member's own steps, never during one. What it throws is
+   * the asker's error if it is a `MillraceError`, else `MR_INTERNAL`.
+   */
+  readonly answer?: ((task: string, question: Uint8Array) => Awaitable<Uint8Array>) | undefined;
 }
 
-/** A member of a group. */
+/** What has become of a member's tasks since it was asked last. A task is in one of the lists at most. */
+export interface GroupChange {
+  /** Owned from now on, under a new epoch. */
+  readonly gained: readonly OwnedTask[];
+  /** To be given back: finish what is under way, commit, and {@link Membership.release} them. Listed until they are released. */
+  readonly revoked: readonly string[];
+  /** Somebody else's now: this member had not been heard of. Nothing of them can be committed any more. */
+  readonly lost: readonly string[];
+}
+
+/**
+ * A member of a group. Tasks come and go: a member asks with {@link Membership.tend} at the latest when `tendAt` is reached, and whenever
+ * {@link Broker.changed} has woken it.
+ *
+ * The owners of tasks are chosen by the one function of `groups/assign.ts`, by whichever member notices first that it has to be done, in one
+ * transaction. Only tasks that move change their epoch; the commits of all others are not disturbed.
+ */
 export interface Membership {
+  /** Names the member; nobody else ever has this name. */
+  readonly member: string;
+  /** Tasks that it owns, the revoked ones included. */
   readonly tasks: readonly OwnedTask[];
+  /** When {@link Membership.tend} is due, on the monotonic clock. Not in the future once something has happened to the group. */
+  readonly tendAt: number;
+  /**
+   * Renews the lease, gives the tasks of the dead to the living, takes what is free for this member, and tells what changed. A member
+   * that was given up for dead meanwhile joins anew: all it had is then lost or gained again. Calls must not overlap.
+   *
+   * @throws `MR_CLOSED` after {@link Membership.leave}; `MR_DISK_FULL` (retryable) and `MR_IO` of the store, then try again.
+   */
+  tend(): Promise<GroupChange>;
+  /** Gives some tasks back; what is not committed of them is dropped. Those that are not (any longer) this member's are passed over. */
+  release(tasks: readonly string[]): Promise<void>;
   /**
    * Makes one step of one task durable, whole or not at all. Commits of several tasks may be under way at once; those of one task
    * are called one after the other. The result has one entry per output.
@@ -152,10 +212,46 @@ export interface Membership {
   leave(): Promise<void>;
 }
 
+/** A task as it is stored, for whoever looks from outside. */
+export interface StoredTask extends OwnedTask {
+  /** The member that owns it, `null` when nobody does. */
+  readonly owner: string | null;
+}
+
+/** A member as it is stored. */
+export interface MemberInfo {
+  readonly member: string;
+  /** Process id, and when it joined, milliseconds since 1970: for people. */
+  readonly pid: number;
+  readonly joinedAt: number;
+  /** Whether it agrees with the group's topology. */
+  readonly agrees: boolean;
+}
+
 /** What a broker stores of a group. */
 export interface GroupInfo {
   readonly topology: string;
-  readonly tasks: readonly OwnedTask[];
+  readonly tasks: readonly StoredTask[];
+  readonly members: readonly MemberInfo[];
+  /** When a member was last heard of, milliseconds since 1970, within about a minute. */
+  readonly seenAt: number;
+}
+
+/** How {@link Broker.maintain} is done. */
+export interface MaintainOptions {
+  /** Nothing is done when somebody did it less than this ago. Milliseconds. Default 0. */
+  readonly notWithinMs?: number | undefined;
+  /** Groups that nobody has been a member of for so long are forgotten: positions, state, internal topics. Milliseconds. Default: never. */
+  readonly groupExpiryMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What {@link Broker.maintain} did. */
+export interface Maintained {
+  /** Records deleted, by topic. */
+  readonly deleted: Readonly<Record<string, number>>;
+  /** Groups that were forgotten. */
+  readonly expired: readonly string[];
 }
 
 /** An open broker. */
@@ -169,18 +265,27 @@ export interface Broker {
   /**
    * Creates the topic, or does nothing if it is there with the same specification.
    *
-   * @throws `MR_TOPIC_CONFLICT` when it is there with another number of partitions, codec or role.
+   * A `keep` that differs from the stored one replaces it if `declaredBy` is who declared that.
+   *
+   * @throws `MR_TOPIC_CONFLICT` when it is there with another number of partitions, codec or role, or with a `keep` of somebody else.
    */
   createTopic(spec: TopicSpec): Promise<void>;
   describeTopic(name: string): Promise<TopicSpec | undefined>;
   topics(): Promise<readonly TopicSpec[]>;
   /** @throws `MR_UNKNOWN_TOPIC`. */
   bounds(topic: string, partition: number): Promise<PartitionBounds>;
+  /** Bytes of what can be read of a partition, as it is stored. @throws `MR_UNKNOWN_TOPIC`. */
+  storedBytes(topic: string, partition: number): Promise<number>;
   /**
    * Deletes whole frames that end at or below `before`, in transactions of about 4 MiB, so that writers do not wait long.
    * Resolves to the new start when all of them are gone.
    */
   truncate(topic: string, partition: number, before: number): Promise<number>;
+  /**
+   * One round of housekeeping, in transactions of about 4 MiB: deletes what {@link TopicKeep} allows, what every task of the owner of a
+   * repartition topic has committed, and forgets groups. Source topics are never spared for a group that sleeps: it finds `MR_OFFSET_LOST`.
+   */
+  maintain(options?: MaintainOptions): Promise<Maintained>;
 
   /**
    * Appends all frames, or none. With `producer`, an append whose sequence was already acknowledged is not repeated: the result
@@ -199,17 +304,41 @@ export interface Broker {
   /** A reader that starts at `from`. @throws `MR_UNKNOWN_TOPIC`. */
   reader(topic: string, partition: number, from: number): PartitionReader;
   /**
-   * Resolves when something may have been appended since the call before, by this or another process, or when `timeoutMs` have passed.
-   * May wake for nothing. What was seen is kept per broker object: all who wait at the same time are woken, but a program with
-   * several loops that take turns in waiting opens a broker for each.
+   * A number that grows with every append and commit, by whichever process. Take it before you look for new records, and give it to
+   * {@link Broker.changed} when there were none.
+   */
+  changes(): number;
+  /**
+   * Resolves when {@link Broker.changes} is no longer `since`, when something happened to a group that this broker object is in, or when
+   * `timeoutMs` have passed. May wake for nothing.
    *
    * @throws `MR_ABORTED`, and `MR_CLOSED` when the broker is closed meanwhile.
    */
-  changed(timeoutMs: number, signal?: AbortSignal): Promise<void>;
+  changed(since: number, timeoutMs: number, signal?: AbortSignal): Promise<void>;
 
-  /** Joins `group` and takes its tasks, with new epochs. */
+  /**
+   * Joins `group`. The membership begins without tasks: the first {@link Membership.tend} gives all of them to a member that is alone, and
+   * later ones its share as the others give theirs back.
+   */
   join(group: string, options: JoinOptions): Promise<Membership>;
   describeGroup(group: string): Promise<GroupInfo | undefined>;
+  /** Names of all groups. */
+  groups(): Promise<readonly string[]>;
+  /**
+   * Asks the member that owns a task, wherever it runs; see {@link JoinOptions.answer}. Questions and answers of at most 4 MiB.
+   *
+   * @throws `MR_NO_OWNER` (retryable) when nobody owns the task, `MR_TIMEOUT` (retryable) after `timeoutMs`, default 5,000;
+   * `MR_ABORTED`; what the answer throws.
+   */
+  ask(
+    group: string,
+    task: string,
+    question: Uint8Array,
+    options?: {
+      readonly timeoutMs?: number | undefined;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<Uint8Array>;
 
   /** Ends running calls, then releases everything. Idempotent. */
   close(): Promise<void>;

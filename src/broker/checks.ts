@@ -20,6 +20,12 @@ const MAX_META_BYTES = 65_536;
 const MAX_APPEND_BYTES: number = 256 * 1024 * 1024;
 /** Longest description of a topology, in UTF-16 code units. */
 const MAX_TOPOLOGY_LENGTH = 1024 * 1024;
+/** Longest question to the owner of a task, and longest answer, in bytes. */
+export const MAX_ASK_BYTES: number = 4 * 1024 * 1024;
+/** Longest wait that the platform's timers can do, in milliseconds. */
+const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;
+const MIN_LEASE_MS = 500;
+const MAX_LEASE_MS = 600_000;
 
 const internal = /^[A-Za-z0-9][A-Za-z0-9._-]{0,248}$/;
 const taskId = /^[\x21-\x7e]{1,249}$/;
@@ -122,12 +128,7 @@ export function checkJoin(group: string, options: JoinOptions): void {
   internalName('group', group);
   const ids = new Set<string>();
   for (const { id } of options.tasks) {
-    if (typeof id !== 'string' || !taskId.test(id))
-      throw new MillraceError(
-        'MR_NAME_INVALID',
-        `${quote(id)} is not a valid task id; use 1 to 249 printable ASCII characters without spaces`,
-        { details: { group } },
-      );
+    if (typeof id !== 'string' || !taskId.test(id)) throw badTask(group, id);
     if (ids.has(id))
       throw new MillraceError(
         'MR_ARGUMENT_INVALID',
@@ -143,6 +144,35 @@ export function checkJoin(group: string, options: JoinOptions): void {
       'MR_ARGUMENT_INVALID',
       `the topology of group ${group} is not a text of at most ${MAX_TOPOLOGY_LENGTH} characters`,
       { details: { group } },
+    );
+  const { leaseMs } = options;
+  if (leaseMs !== undefined && !(leaseMs >= MIN_LEASE_MS && leaseMs <= MAX_LEASE_MS))
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `leaseMs of group ${group} is ${String(leaseMs)}; give milliseconds, from ${MIN_LEASE_MS} to ${MAX_LEASE_MS}`,
+      { details: { group, leaseMs } },
+    );
+}
+
+/** @throws `MR_NAME_INVALID`, `MR_ARGUMENT_INVALID`. */
+export function checkAsk(
+  group: string,
+  task: string,
+  question: Uint8Array,
+  timeoutMs: number | undefined,
+): void {
+  internalName('group', group);
+  if (typeof task !== 'string' || !taskId.test(task)) throw badTask(group, task);
+  if (!((question as unknown) instanceof Uint8Array) || question.length > MAX_ASK_BYTES)
+    throw new MillraceError(
+      'MR_ARGUMENT_INVALID',
+      `what task ${task} of group ${group} is asked is not a Uint8Array of at most ${MAX_ASK_BYTES} bytes`,
+      { details: { group, task } },
+    );
+  if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS))
+    throw new MillraceError(
+      'MR_ARGUMENT_INVALID',
+      `timeoutMs is ${String(timeoutMs)}; give milliseconds, more than 0 and at most ${MAX_TIMEOUT_MS}`,
     );
 }
 
@@ -177,6 +207,14 @@ function checkMeta(what: string, bytes: Uint8Array): void {
         ? `${what} has ${bytes.length} bytes; the limit is ${MAX_META_BYTES}`
         : `${what} is not a Uint8Array`,
     );
+}
+
+function badTask(group: string, id: unknown): MillraceError {
+  return new MillraceError(
+    'MR_NAME_INVALID',
+    `${quote(id)} is not a valid task id; use 1 to 249 printable ASCII characters without spaces`,
+    { details: { group } },
+  );
 }
 
 function quote(value: unknown): string {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Codec } from '../codec/codec.ts';
 import { assert, MillraceError } from '../core/errors.ts';
 import type { Headers } from '../core/types.ts';
 import { encodeHeaders, headerLength } from './frame-headers.ts';
@@ -23,6 +24,9 @@ import type { Frame, FrameOrigin } from './frame.ts';
 /** What stands in a frame of texts for no value. */
 const NULL: Uint8Array = Buffer.from('null');
 
+/** Room that a codec finds for a value, at least. */
+const VALUE_ROOM = 512;
+
 /** Collects records and builds frames from them. Reusable: {@link FrameBuilder.build} empties it. */
 export class FrameBuilder {
   readonly #text: boolean;
@@ -37,6 +41,8 @@ export class FrameBuilder {
   #valueBytes = 0;
   #headers: (Headers | null)[] | null = null;
   #headerBytes = 0;
+  /** A codec is writing behind the values; whoever else writes meanwhile needs another place. */
+  #lent = false;
 
   /** `text`: every value is added with {@link FrameBuilder.addText}. */
   constructor(options: { readonly text: boolean; readonly maxRecordBytes: number }) {
@@ -73,7 +79,7 @@ export class FrameBuilder {
   ): void {
     const bytes = value === null && this.#text ? NULL : value;
     const length = bytes === null ? 0 : bytes.length;
-    this.#check(timestamp, key, length, headers);
+    this.check(timestamp, key, length, headers);
     this.#reserveValue(length + 1);
     if (this.#text) this.#values[this.#valueBytes++] = this.#separator();
     if (bytes !== null) {
@@ -96,14 +102,52 @@ export class FrameBuilder {
     }
     // A text has at least as many bytes as characters: no room is made for one that cannot fit.
     if (text.length > this.#maxRecordBytes)
-      this.#check(timestamp, key, Buffer.byteLength(text), headers);
+      this.check(timestamp, key, Buffer.byteLength(text), headers);
     this.#reserveValue(text.length * 3 + 1);
     const at = this.#valueBytes;
     const written = this.#values.write(text, at + 1, 'utf8');
-    this.#check(timestamp, key, written, headers);
+    this.check(timestamp, key, written, headers);
     this.#values[at] = this.#separator();
     this.#valueBytes = at + 1 + written;
     this.#finish(timestamp, key, written, headers);
+  }
+
+  /**
+   * Adds a record with the bytes that `codec` makes of `value`, written in place where it can.
+   *
+   * @throws as {@link FrameBuilder.add}, and what the codec throws; nothing is added then.
+   */
+  addValue<T>(
+    timestamp: number,
+    key: Uint8Array | null,
+    codec: Codec<T>,
+    value: T,
+    headers: Headers | null = null,
+  ): void {
+    if (this.#text || codec.encodeInto === undefined) {
+      this.add(timestamp, key, codec.encode(value), headers);
+      return;
+    }
+    this.#reserveValue(VALUE_ROOM);
+    const target = this.#values;
+    const at = this.#valueBytes;
+    let end: number;
+    this.#lent = true;
+    try {
+      end = codec.encodeInto(value, target, at);
+    } finally {
+      this.#lent = false;
+    }
+    if (end < 0) {
+      this.add(timestamp, key, codec.encode(value), headers);
+    } else if (this.#values !== target || this.#valueBytes !== at) {
+      // A getter of the value has sent something itself, which comes first.
+      this.add(timestamp, key, target.subarray(at, end), headers);
+    } else {
+      this.check(timestamp, key, end - at, headers);
+      this.#valueBytes = end;
+      this.#finish(timestamp, key, end - at, headers);
+    }
   }
 
   /** What stands before the next value of a frame of texts. */
@@ -111,7 +155,8 @@ export class FrameBuilder {
     return this.#count === 0 ? 0x5b : 0x2c;
   }
 
-  #check(
+  /** Throws what adding such a record would throw, see {@link FrameBuilder.add}. */
+  check(
     timestamp: number,
     key: Uint8Array | null,
     valueBytes: number,
@@ -173,8 +218,9 @@ export class FrameBuilder {
   }
 
   #reserveValue(bytes: number): void {
-    if (this.#valueBytes + bytes > this.#values.length)
-      this.#values = grow(this.#values, this.#valueBytes, bytes);
+    if (!this.#lent && this.#valueBytes + bytes <= this.#values.length) return;
+    this.#values = grow(this.#values, this.#valueBytes, bytes);
+    this.#lent = false;
   }
 
   #growIndex(): void {

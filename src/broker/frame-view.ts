@@ -137,13 +137,19 @@ export class FrameView {
     return start < 0 ? null : this.#bytes.subarray(start, this.keyEnd(i));
   }
 
-  value(i: number): Uint8Array | null {
-    const ends = (this.#valueEnds ??= this.#findValues());
+  /** Where the value of record `i` lies in {@link FrameView.bytes}; -1 for no value. */
+  valueStart(i: number): number {
     const length = this.#valueLength(i);
-    const end = ends[i] as number;
-    return (length & NO_VALUE) !== 0
-      ? null
-      : this.#bytes.subarray(end - (length & MAX_LENGTH), end);
+    return (length & NO_VALUE) !== 0 ? -1 : this.valueEnd(i) - (length & MAX_LENGTH);
+  }
+
+  valueEnd(i: number): number {
+    return (this.#valueEnds ??= this.#findValues())[i] as number;
+  }
+
+  value(i: number): Uint8Array | null {
+    const start = this.valueStart(i);
+    return start < 0 ? null : this.#bytes.subarray(start, this.valueEnd(i));
   }
 
   headers(i: number): Headers | null {
@@ -152,7 +158,7 @@ export class FrameView {
     return this.#headers[i] ?? null;
   }
 
-  /** The whole frame; positions from {@link FrameView.keyStart} point into it. */
+  /** The whole frame; positions from {@link FrameView.keyStart} and {@link FrameView.valueStart} point into it. */
   get bytes(): Buffer {
     return this.#bytes;
   }

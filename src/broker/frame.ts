@@ -90,3 +90,26 @@ export function place(bytes: Buffer, baseOffset: number, receivedAt: number): vo
   bytes.writeDoubleLE(receivedAt, 24);
   bytes.writeUInt32LE(crc32(bytes.subarray(8, HEADER_BYTES)), 4);
 }
+
+/** What the header of a placed frame says of its place and size. */
+export interface FramePlace {
+  readonly baseOffset: number;
+  readonly receivedAt: number;
+  readonly count: number;
+}
+
+/** Reads the header alone, without the records; `undefined` for one that is damaged. */
+export function readPlace(frame: Uint8Array): FramePlace | undefined {
+  const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+  if (
+    bytes.length < HEADER_BYTES ||
+    bytes.readUInt32LE(0) !== MAGIC ||
+    bytes.readUInt32LE(4) !== crc32(bytes.subarray(8, HEADER_BYTES))
+  )
+    return undefined;
+  return {
+    baseOffset: bytes.readDoubleLE(16),
+    receivedAt: bytes.readDoubleLE(24),
+    count: bytes.readUInt32LE(56),
+  };
+}

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { realpath } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import type { Clock } from '../core/clock.ts';
@@ -46,6 +47,18 @@ export async function openBroker(url: string, context: OpenBrokerContext): Promi
 }
 
 /**
+ * What a URL names, without opening it.
+ *
+ * @throws `MR_URL_INVALID`.
+ */
+export function placeOf(url: string): { readonly directory: string } | { readonly memory: string } {
+  const [, scheme = '', rest = ''] = /^(file|memory):(.*)$/is.exec(String(url)) ?? [];
+  if (scheme.toLowerCase() === 'file') return { directory: directoryOf(url, rest) };
+  if (scheme.toLowerCase() !== 'memory') throw invalid(url, 'it names no directory');
+  return { memory: rest === '' ? rest : validName('memory broker', rest) };
+}
+
+/**
  * The URL without what may be secret: user, password, query and fragment. For errors, logs and pictures. Where it is not sure
  * what belongs to a password, everything but the scheme goes.
  */
@@ -67,9 +80,11 @@ async function openFile(url: string, rest: string, context: OpenBrokerContext): 
   const directory = directoryOf(url, rest);
   const { openLmdb } = await import('../kv/lmdb/lmdb.ts');
   const { openLog, logTables } = await import('./log/index.ts');
-  const kv = await openLmdb({ path: directory, tables: logTables });
+  const { socketLinks } = await import('./groups/sockets.ts');
   const { clock, random } = context;
-  return await openLog({ kv, url, clock, random });
+  const kv = await openLmdb({ path: directory, tables: logTables });
+  const links = socketLinks({ directory: await realpath(directory), clock, random });
+  return await openLog({ kv, url, clock, random, links });
 }
 
 async function openMemory(url: string, name: string, context: OpenBrokerContext): Promise<Broker> {
@@ -79,7 +94,8 @@ async function openMemory(url: string, name: string, context: OpenBrokerContext)
   const make = () => simulatedKv({ tables: logTables });
   const kv = context.memory === undefined ? make() : context.memory.open(name, make);
   const { clock, random } = context;
-  return await openLog({ kv, url, clock, random, durable: false });
+  const links = context.memory?.hub(name)?.open();
+  return await openLog({ kv, url, clock, random, links, durable: false });
 }
 
 function directoryOf(url: string, rest: string): string {

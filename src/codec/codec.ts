@@ -19,4 +19,13 @@ export interface Codec<T> {
   decode(bytes: Uint8Array): T;
   /** For codecs whose bytes are JSON text: encodes to text, which frames then write without a copy. */
   encodeText?(value: T): string;
+  /**
+   * Writes the bytes of {@link Codec.encode} into `target` from `at` on, and answers with the position behind them, or with -1
+   * if the room may not suffice: call `encode` then. Bytes behind those written may have changed either way.
+   *
+   * @throws as `encode`.
+   */
+  encodeInto?(value: T, target: Buffer, at: number): number;
+  /** {@link Codec.decode} of the bytes from `from` to before `to`. May keep `bytes`, unread, until its next call. */
+  decodeAt?(bytes: Uint8Array, from: number, to: number): T;
 }

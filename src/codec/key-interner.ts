@@ -1,5 +1,6 @@
 /**
- * A bounded cache from encoded keys to their references, on the hottest path of a task: a hit allocates nothing.
+ * A bounded cache from encoded keys to their references, on the hottest path of a task: a hit allocates nothing, and a miss little more than the
+ * reference.
  *
  * A key may be in one of two neighbouring slots, and the latest comer takes the place of the older of the two. A miss, a
  * collision or a hostile choice of keys costs time, never correctness: references of one key are interchangeable.
@@ -8,24 +9,26 @@
  */
 import { MillraceError } from '../core/errors.ts';
 import type { KeyRef } from '../core/event.ts';
-import { keyRef, keyRefFromBytes } from './key-ref.ts';
+import { decodeKey } from './key-bytes.ts';
+import { keyIdAt, keyRef, keyRefOfId } from './key-ref.ts';
+import { bufferOf } from './text.ts';
 
 /** Longer keys are not kept, so that a full cache of the default capacity holds some 4 MB at most. */
 const MAX_INTERNED_BYTES = 512;
 const MAX_CAPACITY = 2 ** 20;
 
-interface Slot {
-  readonly hash: number;
-  readonly length: number;
-  /** The key as it was read, four bytes to a word, the last word filled up with zeros. */
-  readonly words: Int32Array;
-  readonly ref: KeyRef;
-}
+/** Room for a key's words that a slot has at first; it is made anew for a longer key, and kept. */
+const FIRST_WORDS = 4;
 
 /** Turns encoded keys into references, mostly the same object for the same key. */
 export class KeyInterner {
   readonly #mask: number;
-  readonly #slots: (Slot | undefined)[];
+  readonly #hashes: Int32Array;
+  /** In bytes; -1 for an empty slot. */
+  readonly #lengths: Int32Array;
+  /** The key of each slot as it was read, four bytes to a word, the last word filled up with zeros. */
+  readonly #slotWords: (Int32Array | undefined)[];
+  readonly #refs: (KeyRef | undefined)[];
   readonly #decode: ((bytes: Uint8Array) => unknown) | undefined;
   readonly #texts: Map<string, KeyRef> = new Map();
   /** The words of the key that is being looked up. */
@@ -44,7 +47,10 @@ export class KeyInterner {
       );
     const size = Math.max(2, 2 ** Math.ceil(Math.log2(capacity)));
     this.#mask = size - 1;
-    this.#slots = Array.from<Slot | undefined>({ length: size }).fill(undefined);
+    this.#hashes = new Int32Array(size);
+    this.#lengths = new Int32Array(size).fill(-1);
+    this.#slotWords = Array.from<Int32Array | undefined>({ length: size }).fill(undefined);
+    this.#refs = Array.from<KeyRef | undefined>({ length: size }).fill(undefined);
     this.#decode = decode;
   }
 
@@ -55,7 +61,7 @@ export class KeyInterner {
    */
   ref(bytes: Uint8Array, from: number, to: number): KeyRef {
     const length = to - from;
-    if (length > MAX_INTERNED_BYTES) return this.#make(bytes.subarray(from, to));
+    if (length > MAX_INTERNED_BYTES) return this.#make(bytes, from, to);
     const words = this.#words;
     let hash = length;
     let count = 0;
@@ -77,19 +83,22 @@ export class KeyInterner {
     hash ^= hash >>> 13;
 
     const first = hash & this.#mask;
-    let slot = this.#slots[first];
-    if (slot !== undefined && slot.hash === hash && slot.length === length) {
+    if (this.#hashes[first] === hash && this.#lengths[first] === length) {
+      const kept = this.#slotWords[first] as Int32Array;
       let i = 0;
-      while (i < count && slot.words[i] === words[i]) i++;
-      if (i === count) return slot.ref;
+      while (i < count && kept[i] === words[i]) i++;
+      if (i === count) return this.#refs[first] as KeyRef;
     }
-    slot = this.#slots[first ^ 1];
-    if (slot !== undefined && slot.hash === hash && slot.length === length) {
+    const second = first ^ 1;
+    if (this.#hashes[second] === hash && this.#lengths[second] === length) {
+      const kept = this.#slotWords[second] as Int32Array;
       let i = 0;
-      while (i < count && slot.words[i] === words[i]) i++;
-      if (i === count) return slot.ref;
+      while (i < count && kept[i] === words[i]) i++;
+      if (i === count) return this.#refs[second] as KeyRef;
     }
-    return this.#keep(hash, words.slice(0, count), bytes.subarray(from, to));
+    const ref = this.#make(bytes, from, to);
+    this.#keep(first, hash, length, count, ref);
+    return ref;
   }
 
   /** The reference of a key that is at hand decoded, as after `groupBy`. @throws {@link MillraceError} `MR_KEY_INVALID`. */
@@ -104,18 +113,42 @@ export class KeyInterner {
     return ref;
   }
 
-  #keep(hash: number, words: Int32Array, encoded: Uint8Array): KeyRef {
-    const ref = this.#make(encoded);
-    const first = hash & this.#mask;
-    const previous = this.#slots[first];
-    if (previous !== undefined) this.#slots[first ^ 1] = previous;
-    this.#slots[first] = { hash, length: encoded.length, words, ref };
-    return ref;
+  /** The key that is being looked up takes slot `first`, and what was there the slot beside it. */
+  #keep(first: number, hash: number, length: number, count: number, ref: KeyRef): void {
+    let room = this.#slotWords[first];
+    if (this.#refs[first] !== undefined) {
+      const second = first ^ 1;
+      room = this.#slotWords[second];
+      this.#hashes[second] = this.#hashes[first] as number;
+      this.#lengths[second] = this.#lengths[first] as number;
+      this.#slotWords[second] = this.#slotWords[first];
+      this.#refs[second] = this.#refs[first];
+    }
+    const kept =
+      room !== undefined && room.length >= count
+        ? room
+        : new Int32Array(Math.max(FIRST_WORDS, count));
+    for (let i = 0; i < count; i++) kept[i] = this.#words[i] as number;
+    this.#hashes[first] = hash;
+    this.#lengths[first] = length;
+    this.#slotWords[first] = kept;
+    this.#refs[first] = ref;
   }
 
-  #make(encoded: Uint8Array): KeyRef {
-    return this.#decode === undefined ? keyRefFromBytes(encoded) : keyRef(this.#decode(encoded));
+  #make(bytes: Uint8Array, from: number, to: number): KeyRef {
+    if (this.#decode !== undefined) return keyRef(this.#decode(bytes.subarray(from, to)));
+    // Most keys are texts, whose bytes nobody asks for; others are checked here, where their record is known.
+    if (to - from > 0 && bytes[from] !== 0 && isAscii(bytes, from, to))
+      return keyRefOfId(keyIdAt(bufferOf(bytes), from, to));
+    const encoded = new Uint8Array(bytes.subarray(from, to));
+    decodeKey(encoded);
+    return keyRefOfId(keyIdAt(bufferOf(encoded), 0, encoded.length));
   }
+}
+
+function isAscii(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if ((bytes[at] as number) > 0x7f) return false;
+  return true;
 }
 
 /** One step of a multiplicative hash, in the manner of Firefox's FxHash. */

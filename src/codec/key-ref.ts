@@ -8,7 +8,7 @@
  */
 import type { KeyRef } from '../core/event.ts';
 import { decodeKey, encodeKey } from './key-bytes.ts';
-import { bufferOf } from './text.ts';
+import { bufferOf, encodeUtf8 } from './text.ts';
 
 /** The form of a key for use in a `Map`: the key if it is a string, its canonical bytes as Latin-1 if not. Strings that start with U+0000 count as not. */
 export function keyId(bytes: Uint8Array, key: unknown): string {
@@ -25,6 +25,67 @@ export function keyRef(key: unknown): KeyRef {
 /** A reference to the key of canonical `bytes`, which are copied. @throws {@link MillraceError} `MR_DECODE_FAILED`, see {@link decodeKey}. */
 export function keyRefFromBytes(bytes: Uint8Array): KeyRef {
   return make(new Uint8Array(bytes), decodeKey(bytes));
+}
+
+/**
+ * The id of the key whose canonical bytes lie in `bytes` from `from` to before `to`; they are not checked. Bytes that are not a key's give a
+ * string that is no key's id, or another key's.
+ */
+export function keyIdAt(bytes: Buffer, from: number, to: number): string {
+  // Bytes that begin with 0 stand for themselves. ASCII is the same either way, and Latin-1 is quicker to read.
+  if (bytes[from] !== 0)
+    for (let at = from; at < to; at++)
+      if ((bytes[at] as number) > 0x7f) return bytes.toString('utf8', from, to);
+  return bytes.toString('latin1', from, to);
+}
+
+/** The canonical bytes of the key with that id, behind those of `prefix` if there are any; the caller's to keep. */
+export function keyBytesOfId(id: string, prefix: Uint8Array = EMPTY): Uint8Array {
+  const from = prefix.length;
+  const bytes = Buffer.allocUnsafe(from + id.length);
+  for (let i = 0; i < from; i++) bytes[i] = prefix[i] as number;
+  const greatest = isBytes(id) ? 0xff : 0x7f;
+  for (let i = 0; i < id.length; i++) {
+    const unit = id.charCodeAt(i);
+    if (unit > greatest) return Buffer.concat([prefix, encodeUtf8(id)]);
+    bytes[from + i] = unit;
+  }
+  return bytes;
+}
+
+/** Compares ids as the canonical bytes of their keys compare: negative when `a` sorts before `b`. */
+export function compareKeyIds(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x !== y) {
+      // UTF-8 sorts by code point: what is written with surrogates stands behind everything else.
+      if (x >= 0xd800 && y >= 0xd800)
+        return (isSurrogate(x) ? x + 0x10000 : x) - (isSurrogate(y) ? y + 0x10000 : y);
+      return x - y;
+    }
+  }
+  return a.length - b.length;
+}
+
+/**
+ * A reference to the key of an id that came from a reference or from {@link keyIdAt}. Bytes and key are made when somebody asks.
+ *
+ * @throws {@link MillraceError} `MR_DECODE_FAILED` when the key is asked for and the id is no key's.
+ */
+export function keyRefOfId(id: string): KeyRef {
+  return new IdRef(id);
+}
+
+const EMPTY: Uint8Array = new Uint8Array();
+
+function isBytes(id: string): boolean {
+  return id.length > 0 && id.charCodeAt(0) === 0;
+}
+
+function isSurrogate(unit: number): boolean {
+  return unit <= 0xdfff;
 }
 
 function make(bytes: Uint8Array, key: unknown): KeyRef {
@@ -55,5 +116,31 @@ class BytesRef implements KeyRef {
 
   get key(): Uint8Array {
     return new Uint8Array(this.bytes.subarray(2));
+  }
+}
+
+class IdRef implements KeyRef {
+  readonly id: string;
+  #bytes: Uint8Array | undefined;
+  #decoded: unknown;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  get bytes(): Uint8Array {
+    this.#bytes ??= keyBytesOfId(this.id);
+    return this.#bytes;
+  }
+
+  get key(): unknown {
+    if (!isBytes(this.id)) return this.id;
+    // Objects must be the same at each reading, as those of other references; a key that is bytes is copied.
+    if (this.#decoded === undefined) {
+      const key = decodeKey(this.bytes);
+      if (key instanceof Uint8Array) return key;
+      this.#decoded = key;
+    }
+    return this.#decoded;
   }
 }

@@ -20,4 +20,12 @@
  */
 export { canonicalKey, decodeKey, encodeKey, MAX_KEY_BYTES } from './key-bytes.ts';
 export { KeyInterner } from './key-interner.ts';
-export { keyId, keyRef, keyRefFromBytes } from './key-ref.ts';
+export {
+  compareKeyIds,
+  keyBytesOfId,
+  keyId,
+  keyIdAt,
+  keyRef,
+  keyRefFromBytes,
+  keyRefOfId,
+} from './key-ref.ts';

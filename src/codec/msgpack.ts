@@ -1,21 +1,26 @@
 /**
  * Values as MessagePack: smaller than JSON, and what JavaScript has beyond JSON survives.
  *
- * A value is checked on its way in and on its way out, so that `decode(encode(x))` equals `x` or `encode` throws. What msgpackr
- * would change is put in a box, see `msgpack-boxes.ts`. In MessagePack of other programs a map is an object here, its keys text,
- * and msgpackr renames a key `__proto__` to `__proto_`; objects of ours keep it.
+ * Plain records have a reader and a writer of their own (`msgpack/reader.ts`, `msgpack/writer.ts`); everything else takes the
+ * way through msgpackr (`msgpack/general.ts`). Bytes and values are the same either way. In MessagePack of other programs a map is
+ * an object here, its keys text, and a key `__proto__` is renamed to `__proto_`; objects of ours keep it.
  *
  * @module
  */
-import { Packr } from 'msgpackr';
-
 import { messageOf, MillraceError } from '../core/errors.ts';
 import type { Codec } from './codec.ts';
 import { excerpt, excerptHex } from './excerpt.ts';
-import { BigIntBox, MapBox, ObjectBox, registerBoxes, TextBox } from './msgpack-boxes.ts';
+import { general } from './msgpack/general.ts';
+import { MAX_DEPTH, NOT_PLAIN } from './msgpack/plain.ts';
+import { Reader } from './msgpack/reader.ts';
+import { Patience } from './msgpack/patience.ts';
+import { NO_ROOM, Writer } from './msgpack/writer.ts';
 
-/** How deep arrays, objects, maps and sets may be nested. */
-export const MAX_DEPTH = 100;
+export { MAX_DEPTH };
+
+/** Room for a value that is encoded, in bytes, at first and at most; what needs more takes the general way. */
+const ROOM = 4_096;
+const MAX_ROOM = 1_048_576;
 
 /**
  * MessagePack of plain objects, arrays, strings, numbers, booleans, `null`, `undefined`, bigint, Date, Map, Set and
@@ -28,163 +33,101 @@ export const MAX_DEPTH = 100;
 export const msgpack: Codec<unknown> = codec();
 
 function codec(): Codec<unknown> {
-  registerBoxes();
-  const packr = new Packr({
-    copyBuffers: true,
-    mapsAsObjects: true,
-    moreTypes: true,
-    structuredClone: false,
-    useRecords: false,
-    useToJSON: false,
-    variableMapSize: true,
-    // 'auto': a number where it is safe, else a bigint. The types of msgpackr do not know it yet.
-    ...({ int64AsType: 'auto' } as object),
-  });
-  return {
-    name: 'msgpack',
-    encode(value) {
-      try {
-        // Copied, because the result is a view of a buffer that msgpackr shares among many.
-        return new Uint8Array(packr.pack(boxed(value, 0)));
-      } catch (error) {
-        throw new MillraceError(
-          'MR_ENCODE_FAILED',
-          `${excerpt(value)} cannot be written as msgpack: ${messageOf(error)}`,
-          { cause: error, details: { codec: 'msgpack' } },
-        );
-      }
-    },
-    decode(bytes) {
-      try {
-        return checked(packr.unpack(bytes), 0);
-      } catch (error) {
-        throw new MillraceError(
-          'MR_DECODE_FAILED',
-          `these ${bytes.length} bytes are not a msgpack value of millrace: ${reason(error)}; they begin with ${excerptHex(bytes)}`,
-          { cause: error, details: { codec: 'msgpack', bytes: bytes.length } },
-        );
-      }
-    },
-  };
-}
+  const everything = general();
+  const reader = new Reader();
+  const reading = new Patience();
+  const writer = new Writer();
+  const writing = new Patience();
+  let room = Buffer.allocUnsafeSlow(ROOM);
+  let busy = false;
 
-/** `value` itself where msgpackr can be trusted with it, else a copy with boxes in it. */
-function boxed(value: unknown, depth: number): unknown {
-  switch (typeof value) {
-    case 'number':
-    case 'boolean':
-    case 'undefined':
-      return value;
-    case 'string':
-      if (!value.isWellFormed())
-        throw new Error(
-          `the text ${excerpt(value)} has half of a surrogate pair; try toWellFormed()`,
-        );
-      return isOdd(value) ? new TextBox(value) : value;
-    case 'bigint':
-      return new BigIntBox(value);
-    case 'object':
-      return value === null ? null : boxedObject(value, depth);
-    case 'function':
-    case 'symbol':
-    default:
-      throw new Error(`it has a ${typeof value} in it, which is not data`);
+  /** Writes a value as the writer does, if that is worth a try. */
+  function plainInto(
+    value: unknown,
+    target: Buffer,
+    at: number,
+  ): number | typeof NO_ROOM | typeof NOT_PLAIN {
+    // A getter of the value that is being written encodes something itself.
+    if (busy || !writing.tries()) return NOT_PLAIN;
+    busy = true;
+    try {
+      const end = writer.write(value, target, at, target.length);
+      writing.tell(end !== NOT_PLAIN);
+      return end;
+    } catch (error) {
+      throw unencodable(value, error);
+    } finally {
+      busy = false;
+    }
   }
+
+  /** A view of memory that later calls may write to. */
+  function anything(value: unknown): Uint8Array {
+    try {
+      return everything.write(value);
+    } catch (error) {
+      throw unencodable(value, error);
+    }
+  }
+
+  function encode(value: unknown): Uint8Array {
+    let end = plainInto(value, room, 0);
+    while (end === NO_ROOM && room.length < MAX_ROOM) {
+      room = Buffer.allocUnsafeSlow(room.length * 4);
+      end = plainInto(value, room, 0);
+    }
+    return new Uint8Array(typeof end === 'number' ? room.subarray(0, end) : anything(value));
+  }
+
+  function encodeInto(value: unknown, target: Buffer, at: number): number {
+    const end = plainInto(value, target, at);
+    if (typeof end === 'number') return end;
+    if (end === NO_ROOM) return -1;
+    const bytes = anything(value);
+    if (bytes.length > target.length - at) return -1;
+    target.set(bytes, at);
+    return at + bytes.length;
+  }
+
+  function decode(bytes: Uint8Array): unknown {
+    if (!reading.tries()) return decodeAnything(bytes);
+    const value = reader.read(bytes);
+    reading.tell(value !== NOT_PLAIN);
+    return value === NOT_PLAIN ? decodeAnything(bytes) : value;
+  }
+
+  function decodeAt(bytes: Uint8Array, from: number, to: number): unknown {
+    if (!reading.tries()) return decodeAnything(bytes.subarray(from, to));
+    const value = reader.readAt(bytes, from, to);
+    reading.tell(value !== NOT_PLAIN);
+    return value === NOT_PLAIN ? decodeAnything(bytes.subarray(from, to)) : value;
+  }
+
+  function decodeAnything(bytes: Uint8Array): unknown {
+    try {
+      return everything.read(bytes);
+    } catch (error) {
+      throw undecodable(bytes, error);
+    }
+  }
+
+  return { name: 'msgpack', encode, encodeInto, decode, decodeAt };
 }
 
-function boxedObject(value: object, depth: number): unknown {
-  if (depth >= MAX_DEPTH)
-    throw new Error(`it is nested deeper than ${MAX_DEPTH} levels, or contains itself`);
-  if (Array.isArray(value)) return boxedArray(value, depth);
-  const parent: unknown = Object.getPrototypeOf(value);
-  if (parent === Object.prototype || isPlain(parent)) return boxedRecord(value, depth);
-  if (value instanceof Date || value instanceof Uint8Array) return value;
-  if (value instanceof Map) return new MapBox(boxedArray([...value].flat(), depth));
-  if (value instanceof Set) return new Set(boxedArray([...value], depth));
-  throw new Error(
-    `it has a ${nameOfClass(value)} in it, which msgpack does not carry; convert it to plain data first`,
+function unencodable(value: unknown, error: unknown): MillraceError {
+  return new MillraceError(
+    'MR_ENCODE_FAILED',
+    `${excerpt(value)} cannot be written as msgpack: ${messageOf(error)}`,
+    { cause: error, details: { codec: 'msgpack' } },
   );
 }
 
-function boxedArray(array: readonly unknown[], depth: number): readonly unknown[] {
-  let copy: unknown[] | undefined;
-  for (let i = 0; i < array.length; i++) {
-    const member = array[i];
-    const safe = boxed(member, depth + 1);
-    if (safe !== member) (copy ??= [...array])[i] = safe;
-  }
-  return copy ?? array;
-}
-
-function boxedRecord(record: object, depth: number): unknown {
-  const members = record as Readonly<Record<string, unknown>>;
-  const names = Object.keys(record);
-  let copy: Record<string, unknown> | undefined;
-  for (const name of names) {
-    if (isOdd(name) || !name.isWellFormed())
-      return new ObjectBox(
-        boxedArray(
-          names.flatMap((each) => [each, members[each]]),
-          depth,
-        ),
-      );
-    const member = members[name];
-    const safe = boxed(member, depth + 1);
-    if (safe !== member) (copy ??= { ...members })[name] = safe;
-  }
-  return copy ?? record;
-}
-
-/** Names and texts that msgpackr would change. */
-function isOdd(text: string): boolean {
-  return text === '__proto__' || text.charCodeAt(0) === 0xfeff;
-}
-
-/** Whether `parent` is the prototype of plain objects, of this realm or another, or there is none. */
-function isPlain(parent: unknown): boolean {
-  return parent === null || (typeof parent === 'object' && Object.getPrototypeOf(parent) === null);
-}
-
-function nameOfClass(value: object): string {
-  const { constructor } = value;
-  return typeof constructor === 'function' && constructor.name !== ''
-    ? constructor.name
-    : 'object of a class';
-}
-
-/** `value` as msgpackr read it, if there is nothing in it that {@link msgpack} does not write. */
-function checked(value: unknown, depth: number): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (depth >= MAX_DEPTH) throw new Error(`it is nested deeper than ${MAX_DEPTH} levels`);
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const member: unknown = value[i];
-      if (typeof member === 'object') value[i] = checked(member, depth + 1);
-    }
-    return value;
-  }
-  if (Object.getPrototypeOf(value) === Object.prototype) {
-    const members = value as Record<string, unknown>;
-    for (const name of Object.keys(value)) {
-      const member = members[name];
-      // A member called `__proto__` comes out of its box as an own property, so this assigns to that.
-      if (typeof member === 'object') members[name] = checked(member, depth + 1);
-    }
-    return value;
-  }
-  if (value instanceof Date) return value;
-  if (value instanceof Buffer) return new Uint8Array(value);
-  if (value instanceof Uint8Array) return value;
-  if (value instanceof Map) {
-    const entries = [...value];
-    if (!entries.some(([key, member]) => typeof key === 'object' || typeof member === 'object'))
-      return value;
-    return new Map(
-      entries.map(([key, member]) => [checked(key, depth + 1), checked(member, depth + 1)]),
-    );
-  }
-  if (value instanceof Set) return new Set([...value].map((member) => checked(member, depth + 1)));
-  throw new Error(`it has a ${nameOfClass(value)} in it`);
+function undecodable(bytes: Uint8Array, error: unknown): MillraceError {
+  return new MillraceError(
+    'MR_DECODE_FAILED',
+    `these ${bytes.length} bytes are not a msgpack value of millrace: ${reason(error)}; they begin with ${excerptHex(bytes)}`,
+    { cause: error, details: { codec: 'msgpack', bytes: bytes.length } },
+  );
 }
 
 function reason(error: unknown): string {

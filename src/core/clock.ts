@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { readFileSync } from 'node:fs';
+
 import { MillraceError } from './errors.ts';
 
 /** A timer that has been set. */
@@ -16,8 +18,13 @@ export interface Timer {
 export interface Clock {
   /** Wall clock, integer milliseconds since 1970; may jump either way. For timestamps only. */
   now(): number;
-  /** Milliseconds from an unknown start, never backwards. For deadlines and rates. */
+  /**
+   * Milliseconds from an unknown start, never backwards. For deadlines and rates. All processes of a machine that have the same
+   * {@link boot} read one scale; a restart of the machine begins another.
+   */
   monotonic(): number;
+  /** Names the present run of the machine where the platform tells one run from another, else empty. */
+  readonly boot: string;
   /** Calls `fn` once, not before `delayMs` have passed. A real timer does not keep the process alive when `unref` is set. */
   setTimer(
     delayMs: number,
@@ -32,9 +39,16 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The platform's clock. */
 export function systemClock(): Clock {
+  // `performance.now()` is the cheaper reading, `process.hrtime` the one that counts from a start that processes share.
+  const [seconds, nanoseconds] = process.hrtime();
+  const startMs = seconds * 1000 + nanoseconds / 1e6 - performance.now();
+  let boot: string | undefined;
   return {
     now: () => Date.now(),
-    monotonic: () => performance.now(),
+    monotonic: () => startMs + performance.now(),
+    get boot() {
+      return (boot ??= bootOfMachine());
+    },
     setTimer(delayMs, fn, options) {
       const dueMs = performance.now() + delayMs;
       let handle: NodeJS.Timeout;
@@ -53,6 +67,15 @@ export function systemClock(): Clock {
     },
     turn: () => new Promise((resolve) => setImmediate(resolve)),
   };
+}
+
+/** Linux draws a new id at every start of the machine. What is told elsewhere follows the wall clock, which may be set. */
+function bootOfMachine(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
 }
 
 /**
@@ -87,6 +110,7 @@ export function abortError(signal?: AbortSignal): MillraceError {
 
 /** A clock that stands still until a test advances it. Starts at `now` (default 0) on both scales. */
 export class VirtualClock implements Clock {
+  readonly boot: string = 'virtual';
   #wallMs: number;
   #monotonicMs = 0;
   #order = 0;

@@ -36,6 +36,7 @@ export type ErrorCode =
   | 'MR_DISK_FULL'
   | 'MR_IO'
   | 'MR_PERMISSION'
+  | 'MR_IN_USE'
   | 'MR_VERSION_UNSUPPORTED'
   | 'MR_CORRUPT'
   | 'MR_URL_INVALID'
@@ -44,6 +45,9 @@ export type ErrorCode =
   | 'MR_OFFSET_LOST'
   | 'MR_FENCED'
   | 'MR_DEPENDENCY_MISSING'
+  | 'MR_NO_OWNER'
+  | 'MR_TIMEOUT'
+  | 'MR_STALLED'
   // processing
   | 'MR_PROCESSING_FAILED'
   | 'MR_KEY_MISSING'
@@ -51,7 +55,11 @@ export type ErrorCode =
   | 'MR_TABLE_OUTSIDE'
   | 'MR_SEND_OUTSIDE'
   | 'MR_TABLE_OWNED'
-  | 'MR_STOP_TIMEOUT';
+  | 'MR_STOP_TIMEOUT'
+  | 'MR_JOB_FAILED'
+  | 'MR_NO_REPLY'
+  // command line
+  | 'MR_MODULE_FAILED';
 
 export interface MillraceErrorOptions {
   /** Default `'user'`. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Effects } from './effects.ts';
 import type { Headers } from './types.ts';
 
 /**
@@ -34,4 +35,22 @@ export interface EventCell {
   headers: Headers | null;
   /** The encoded value as it was read. */
   raw: Uint8Array | null;
+  /** What its processing has done so far; `null` where it need not be taken back. */
+  effects: Effects | null;
+  /** Where it is, when several events of a task are under way at once; else `null`. */
+  flight: Flight | null;
+}
+
+/** Where an event is that is under way beside others. Shared by all copies of its cell. */
+export interface Flight {
+  /** In how many queues it waits. It can be taken back from there. */
+  queues: number;
+  /** User code has it. */
+  delivered: boolean;
+  /** It was taken back, and will come again: whoever still meets it lets it go. */
+  withdrawn: boolean;
+  /** Stream time with this event and all before it, whether those are finished or not. */
+  readonly streamTime: number;
+  /** Told when it has come to a queue; may withdraw it there and then. */
+  readonly onQueued?: (() => void) | undefined;
 }

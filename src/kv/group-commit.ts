@@ -105,6 +105,11 @@ export class GroupCommit {
     this.#settle(this.#takeAll(), failure);
   }
 
+  /** @throws `MR_CLOSED`. */
+  checkOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
+  }
+
   /** Checks a read of the store itself. @throws `MR_CLOSED`, or `MR_ARGUMENT_INVALID` inside a body or for a foreign table. */
   checkRead(table: string): void {
     if (this.#closing !== undefined) throw closedError();

@@ -65,6 +65,17 @@ export interface Kv extends KvReader {
   /** Resolves when every transaction called so far has ended. */
   flush(): Promise<void>;
 
-  /** Lets running transactions end, then releases the file. Idempotent. */
+  /**
+   * Writes a synced copy of everything that is committed into `directory`, which is there and empty, as a store that can be opened. Writers
+   * of all processes go on; what they replace meanwhile cannot be used again until the copy is finished, so the file may grow.
+   * `compact`: without the places that are free, which takes longer. Left out by stores that have no files.
+   *
+   * @throws `MR_DISK_FULL`, `MR_PERMISSION`, `MR_IO`: the directory then holds part of a copy. `MR_CLOSED`.
+   */
+  readonly copy?:
+    | ((directory: string, options: { readonly compact: boolean }) => Promise<void>)
+    | undefined;
+
+  /** Lets running transactions and copies end, then releases the file. Idempotent. */
   close(): Promise<void>;
 }

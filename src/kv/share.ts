@@ -19,6 +19,10 @@ export function share(kv: Kv, name: string, release: () => Promise<void>): Kv {
     get: (table, key) => open().get(table, key),
     range: (table, range) => open().range(table, range),
     transact: async (body) => await open().transact(body),
+    copy:
+      kv.copy === undefined
+        ? undefined
+        : async (directory, options) => await open().copy?.(directory, options),
     flush: () => closing ?? kv.flush(),
     close: () => (closing ??= release()),
   };

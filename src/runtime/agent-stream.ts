@@ -1,32 +1,47 @@
 /**
- * What an agent's body sees of its source: events of one task, one after the other.
- *
- * An event is delivered when the body gets it and finished when the body asks for the next one. There is no queue between: the task
- * offers an event and waits until it is finished.
+ * What an agent's body sees of its source.
  *
  * @module
  */
+import { durationMs } from '../core/duration.ts';
+import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { EventCell } from '../core/event.ts';
-import type { Headers } from '../core/types.ts';
+import { eventView } from '../stream/stream-event.ts';
+import type { EventView } from '../stream/stream-event.ts';
+import type { AgentFeed, Offer } from './agent-feed.ts';
 
 /** A record as a program sees it. */
-export interface StreamEvent<T, K = null> {
-  readonly value: T;
-  readonly key: K;
-  /** Event time, integer milliseconds since 1970. */
-  readonly timestamp: number;
-  readonly headers: Headers;
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: bigint;
+export interface StreamEvent<T, K = null> extends EventView<T, K> {
+  /** The event is dealt with. Needed with `events({ ack: 'manual' })` and `noack()` only; elsewhere it changes nothing. */
+  ack(): void;
+  /**
+   * The event has failed: its policy decides. Only with `events({ ack: 'manual' })` and `noack()`.
+   *
+   * @throws `MR_ARGUMENT_INVALID` elsewhere: throw an error instead.
+   */
+  nack(reason?: unknown): void;
+  /**
+   * Sends the record on as it is stored: key, value, time and headers, to the partition of its key, within the task's commit.
+   *
+   * @throws `MR_SEND_OUTSIDE` when the event is finished, and outside an agent.
+   */
+  forward(to: { readonly name: string }): void;
+}
+
+/** How a body takes events. */
+export interface EventsOptions {
+  /**
+   * `'auto'` (default): an event is finished when the body asks for the next one. `'manual'`: when it is acknowledged; at-least-once only.
+   */
+  readonly ack?: 'auto' | 'manual' | undefined;
 }
 
 /**
  * The stream of an agent. What would cut the topology (`groupBy`, `update` and the like) belongs in the agent's source.
  *
- * - *Order*: that of the partition.
- * - *Back-pressure*: the task offers the next event when the body asks for it.
+ * - *Order*: that of the partition; with `concurrency`, of each key.
+ * - *Back-pressure*: the next event comes when the body asks for it.
  * - *State*: none; local variables of the body are not state, they are gone after a restart.
  * - *Delivery*: exactly once for tables, sends and yields; what else the body does, at least once.
  */
@@ -35,108 +50,71 @@ export interface AgentStream<out T, out K> extends AsyncIterable<T> {
   map<R>(fn: (value: T) => R): AgentStream<Awaited<R>, K>;
   filter<S extends T>(predicate: (value: T) => value is S): AgentStream<S, K>;
   filter(predicate: (value: T) => unknown): AgentStream<T, K>;
-  /** Pairs with a count from `start`, default 0. The count begins anew with each start of the task. */
+  /**
+   * Groups of `n` values, 1 to 100,000, or of as many as have come `within` after the first of a group. Under exactly-once a commit may cut a
+   * group short when events of other keys are under way. The values of a group succeed or fail together. To be called before operators that change
+   * values.
+   *
+   * @throws `MR_OPTION_INVALID`, and `MR_ARGUMENT_INVALID` behind another operator.
+   */
+  take(n: number, options?: { readonly within?: Duration | undefined }): AgentStream<T[], K>;
+  /** Pairs with a count from `start`, default 0. The count begins anew with each start of the body. */
   enumerate(start?: number): AgentStream<[number, T], K>;
+  /** The events themselves, with key, time, place and headers. */
+  events(options?: EventsOptions): AgentStream<StreamEvent<T, K>, K>;
   /** Pairs of key and value. */
   items(): AgentStream<[K, T], K>;
-  /** The event that is being processed, with its key, time and place. */
+  /**
+   * The same values, whose events are finished only by `stream.event.ack()`; at-least-once only.
+   *
+   * @throws `MR_OPTION_INVALID` in an app that is exactly-once.
+   */
+  noack(): AgentStream<T, K>;
+  /** The event that was delivered last and is not finished, with its key, time and place. */
   readonly event: StreamEvent<T, K> | undefined;
 }
 
-interface Offer {
-  readonly value: unknown;
-  readonly event: EventCell;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
+/** What the stream needs of the agent around it. */
+export interface AgentStreamContext {
+  readonly agent: string;
+  readonly feed: AgentFeed;
+  readonly atLeastOnce: boolean;
+  /** Events that came together were refused. */
+  refused(offers: readonly Offer[], reason: unknown): void;
+  forward(to: string, event: EventCell): void;
 }
 
-/** The task's end of an {@link AgentStream}. One consumer at a time. */
-export class AgentFeed {
-  #offer: Offer | undefined;
-  #delivered: Offer | undefined;
-  #waiting: ((result: IteratorResult<unknown>) => void) | undefined;
-  #ended = false;
+type Next<T> = () => Promise<IteratorResult<T>>;
 
-  /** Offers an event; resolves when it is finished, rejects when the body fails before. */
-  offer(value: unknown, event: EventCell): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#offer = { value, event, resolve, reject };
-      const waiting = this.#waiting;
-      if (waiting === undefined) return;
-      this.#waiting = undefined;
-      waiting(this.#deliver());
-    });
-  }
+const end: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-  /** The body asks for the next event: the one before is finished. */
-  next(): Promise<IteratorResult<unknown>> {
-    this.#finish();
-    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
-    if (this.#offer !== undefined) return Promise.resolve(this.#deliver());
-    if (this.#waiting !== undefined)
-      throw new MillraceError(
-        'MR_ARGUMENT_INVALID',
-        'an agent asked for its next event twice at once; iterate its stream in one place only',
-      );
-    return new Promise((resolve) => {
-      this.#waiting = resolve;
-    });
-  }
-
-  /** No more events: the body's loop ends. */
-  end(): void {
-    this.#ended = true;
-    this.#waiting?.({ done: true, value: undefined });
-    this.#waiting = undefined;
-  }
-
-  /** The body failed: every event that is not finished fails with it. */
-  fail(error: unknown): void {
-    this.#ended = true;
-    this.#delivered?.reject(error);
-    this.#offer?.reject(error);
-    this.#delivered = undefined;
-    this.#offer = undefined;
-  }
-
-  /** The event that the body has. */
-  get current(): { readonly value: unknown; readonly event: EventCell } | undefined {
-    return this.#delivered;
-  }
-
-  #deliver(): IteratorResult<unknown> {
-    const offer = this.#offer as Offer;
-    this.#offer = undefined;
-    this.#delivered = offer;
-    return { done: false, value: offer.value };
-  }
-
-  #finish(): void {
-    const delivered = this.#delivered;
-    this.#delivered = undefined;
-    delivered?.resolve();
-  }
-}
-
-/** The body's end. `next` gives the values of this stage of the chain. */
-export function agentStream<T, K>(feed: AgentFeed): AgentStream<T, K> {
-  return new Stage<T, K>(feed, () => feed.next() as Promise<IteratorResult<T>>);
+/** The body's end of a feed. */
+export function agentStream<T, K>(context: AgentStreamContext): AgentStream<T, K> {
+  const { feed } = context;
+  const next: Next<T> = async () => {
+    const offer = await feed.next();
+    return offer === undefined ? end : { done: false, value: offer.value as T };
+  };
+  return new Stage<T, K>(context, next, true);
 }
 
 class Stage<T, K> implements AgentStream<T, K> {
-  readonly #feed: AgentFeed;
-  readonly #next: () => Promise<IteratorResult<T>>;
+  readonly #context: AgentStreamContext;
+  readonly #next: Next<T>;
+  /** Whether values are still those of the topic. */
+  readonly #first: boolean;
 
-  constructor(feed: AgentFeed, next: () => Promise<IteratorResult<T>>) {
-    this.#feed = feed;
+  constructor(context: AgentStreamContext, next: Next<T>, first: boolean) {
+    this.#context = context;
     this.#next = next;
+    this.#first = first;
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
     const next = this.#next;
     const iterator: AsyncIterableIterator<T> = {
       next: () => next(),
-      return: () => Promise.resolve({ done: true, value: undefined }),
+      return: () => Promise.resolve(end),
       [Symbol.asyncIterator]: () => iterator,
     };
     return iterator;
@@ -152,11 +130,39 @@ class Stage<T, K> implements AgentStream<T, K> {
   filter<S extends T>(predicate: (value: T) => value is S): AgentStream<S, K>;
   filter(predicate: (value: T) => unknown): AgentStream<T, K>;
   filter(predicate: (value: T) => unknown): AgentStream<T, K> {
+    return new Stage<T, K>(
+      this.#context,
+      async () => {
+        for (;;) {
+          const result = await this.#next();
+          if (result.done === true || Boolean(await predicate(result.value))) return result;
+        }
+      },
+      false,
+    );
+  }
+
+  take(n: number, options: { readonly within?: Duration | undefined } = {}): AgentStream<T[], K> {
+    const { agent, feed } = this.#context;
+    if (!Number.isInteger(n) || n < 1 || n > 100_000)
+      throw new MillraceError(
+        'MR_OPTION_INVALID',
+        `agent ${agent} takes ${String(n)} events at once; give a whole number from 1 to 100000`,
+        { details: { agent, n } },
+      );
+    if (!this.#first)
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `agent ${agent} calls take behind another operator of its stream; call it first, and put filters into the agent's source`,
+        { details: { agent } },
+      );
+    const withinMs =
+      options.within === undefined ? undefined : durationMs(options.within, 'within');
     return this.#stage(async () => {
-      for (;;) {
-        const result = await this.#next();
-        if (result.done === true || Boolean(await predicate(result.value))) return result;
-      }
+      const batch = await feed.take(n, withinMs);
+      return batch === undefined
+        ? end
+        : { done: false, value: batch.map(({ value }) => value as T) };
     });
   }
 
@@ -170,34 +176,93 @@ class Stage<T, K> implements AgentStream<T, K> {
     });
   }
 
-  items(): AgentStream<[K, T], K> {
+  events(options: EventsOptions = {}): AgentStream<StreamEvent<T, K>, K> {
+    if (options.ack === 'manual') this.#manual("events({ ack: 'manual' })");
+    const { feed } = this.#context;
     return this.#stage(async () => {
       const result = await this.#next();
-      return result.done === true
-        ? result
-        : { done: false, value: [this.event?.key as K, result.value] as [K, T] };
+      if (result.done === true) return result;
+      return { done: false, value: this.#view(result.value, feed.current as Offer) };
     });
   }
 
-  get event(): StreamEvent<T, K> | undefined {
-    const current = this.#feed.current;
-    return current === undefined ? undefined : streamEvent<T, K>(current.value as T, current.event);
+  items(): AgentStream<[K, T], K> {
+    const { feed } = this.#context;
+    return this.#stage(async () => {
+      const result = await this.#next();
+      if (result.done === true) return result;
+      const key = (feed.current?.from.key?.key ?? null) as K;
+      return { done: false, value: [key, result.value] as [K, T] };
+    });
   }
 
-  #stage<R>(next: () => Promise<IteratorResult<R>>): AgentStream<R, K> {
-    return new Stage<R, K>(this.#feed, next);
+  noack(): AgentStream<T, K> {
+    this.#manual('noack()');
+    return this;
+  }
+
+  get event(): StreamEvent<T, K> | undefined {
+    const { current } = this.#context.feed;
+    return current === undefined ? undefined : this.#view(current.value as T, current);
+  }
+
+  #manual(what: string): void {
+    const { agent, feed, atLeastOnce } = this.#context;
+    if (!atLeastOnce)
+      throw new MillraceError(
+        'MR_OPTION_INVALID',
+        `agent ${agent} acknowledges by itself with ${what}, which exactly-once cannot honour: a commit would wait for events that wait for it. Let events be acknowledged as the loop goes on, or give the app processing: 'at-least-once'`,
+        { details: { agent } },
+      );
+    feed.manual = true;
+  }
+
+  #view(value: T, offer: Offer): StreamEvent<T, K> {
+    const context = this.#context;
+    const { feed } = context;
+    return {
+      ...eventView<T, K>(value, offer.from),
+      ack: () => feed.acknowledge(offer),
+      nack: (reason) => {
+        if (!feed.manual) refuseNack();
+        const refused = feed.refuse(offer);
+        if (refused.length > 0) context.refused(refused, reason);
+      },
+      forward: (to) => {
+        if (offer.event === undefined || !feed.has(offer)) refuseForward(to.name);
+        else context.forward(to.name, offer.event);
+      },
+    };
+  }
+
+  #stage<R>(next: Next<R>): AgentStream<R, K> {
+    return new Stage<R, K>(this.#context, next, false);
   }
 }
 
-/** An event for the program: a copy, since cells move on. */
+/** An event for a program that is no agent, as when a topic is read from outside. */
 export function streamEvent<T, K>(value: T, event: EventCell): StreamEvent<T, K> {
   return {
-    value,
-    key: (event.key?.key ?? null) as K,
-    timestamp: event.timestamp,
-    headers: event.headers ?? {},
-    topic: event.topic,
-    partition: event.partition,
-    offset: BigInt(Math.max(0, event.offset)),
+    ...eventView<T, K>(value, event),
+    ack: () => undefined,
+    nack: refuseNack,
+    forward: (to) => refuseForward(to.name),
   };
+}
+
+/** @throws `MR_ARGUMENT_INVALID` */
+export function refuseNack(): never {
+  throw new MillraceError(
+    'MR_ARGUMENT_INVALID',
+    "nack was called where events are not acknowledged by hand; throw an error, or take them with events({ ack: 'manual' })",
+  );
+}
+
+/** @throws `MR_SEND_OUTSIDE` */
+export function refuseForward(topic: string): never {
+  throw new MillraceError(
+    'MR_SEND_OUTSIDE',
+    `an event was forwarded to topic ${topic} by code that does not process it (any more); forward it before you ask for the next one`,
+    { details: { topic } },
+  );
 }

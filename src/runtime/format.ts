@@ -24,6 +24,8 @@ export interface TopicFormat {
   readonly checkKey: ((key: unknown) => unknown) | undefined;
   readonly timestamp: ((value: unknown) => number) | undefined;
   readonly maxRecordBytes: number;
+  /** Whether `null` stands for no value at all, which deletes its key. Default false. */
+  readonly tombstones?: boolean | undefined;
 }
 
 /** Largest event time either way, in milliseconds: about 71,000 years. */
@@ -43,20 +45,28 @@ export function addRecord(
   explicit: boolean,
   headers: Headers | null,
 ): void {
+  if (isTombstone(format, value)) {
+    if (!isTime(timestamp)) throw invalidTimestamp(format, timestamp);
+    builder.add(timestamp, encodeKeyOf(format, key), null, headers);
+    return;
+  }
   const checked = format.checkIn === undefined ? value : format.checkIn(value);
   const time = explicit || format.timestamp === undefined ? timestamp : format.timestamp(checked);
-  if (!Number.isInteger(time) || Math.abs(time) > MAX_TIMESTAMP)
-    throw invalidTimestamp(format, time);
-  const keyBytes =
-    key === null
-      ? null
-      : format.keyCodec === undefined
-        ? key.bytes
-        : format.keyCodec.encode(key.key);
+  if (!isTime(time)) throw invalidTimestamp(format, time);
+  const keyBytes = encodeKeyOf(format, key);
   const { codec } = format;
   if (builder.text && codec.encodeText !== undefined)
     builder.addText(time, keyBytes, codec.encodeText(value), headers);
-  else builder.add(time, keyBytes, codec.encode(value), headers);
+  else builder.addValue(time, keyBytes, codec, value, headers);
+}
+
+/** Whether `value` stands for no value, which deletes its key. */
+function isTombstone(format: TopicFormat, value: unknown): boolean {
+  return value === null && format.tombstones === true;
+}
+
+function isTime(time: number): boolean {
+  return Number.isInteger(time) && Math.abs(time) <= MAX_TIMESTAMP;
 }
 
 /** Whether frames of the topic hold JSON text. */
@@ -64,35 +74,107 @@ export function isText(format: TopicFormat): boolean {
   return format.codec.encodeText !== undefined;
 }
 
-/** Values of a frame, with the first one that could not be decoded or did not pass its check. */
-export interface DecodedFrame {
-  readonly values: readonly unknown[];
-  /** Values from this index on are missing. Equal to the number of records when all is well. */
-  readonly good: number;
-  readonly error: MillraceError | undefined;
+/** A record on its way into a frame: nothing about it can fail any more. */
+export interface EncodedRecord {
+  readonly timestamp: number;
+  readonly key: Uint8Array | null;
+  /** A JSON text for a frame of texts. */
+  readonly value: string | Uint8Array | null;
+  readonly headers: Headers | null;
 }
 
-/** Decodes and checks all values of a frame. Never throws: an error belongs to one record, and those before it are good. */
+/** Does everything that {@link addRecord} does but the adding. Same errors. */
+export function encodeRecord(
+  builder: FrameBuilder,
+  format: TopicFormat,
+  value: unknown,
+  key: KeyRef | null,
+  timestamp: number,
+  explicit: boolean,
+  headers: Headers | null,
+): EncodedRecord {
+  if (isTombstone(format, value)) {
+    if (!isTime(timestamp)) throw invalidTimestamp(format, timestamp);
+    const tombstone = { timestamp, key: encodeKeyOf(format, key), value: null, headers };
+    builder.check(timestamp, tombstone.key, 0, headers);
+    return tombstone;
+  }
+  const checked = format.checkIn === undefined ? value : format.checkIn(value);
+  const time = explicit || format.timestamp === undefined ? timestamp : format.timestamp(checked);
+  if (!isTime(time)) throw invalidTimestamp(format, time);
+  const keyBytes = encodeKeyOf(format, key);
+  const { codec } = format;
+  const encoded =
+    builder.text && codec.encodeText !== undefined
+      ? codec.encodeText(value)
+      : new Uint8Array(codec.encode(value));
+  const bytes =
+    encoded === null
+      ? 0
+      : typeof encoded === 'string'
+        ? Buffer.byteLength(encoded)
+        : encoded.length;
+  builder.check(time, keyBytes, bytes, headers);
+  return { timestamp: time, key: keyBytes, value: encoded, headers };
+}
+
+/** Adds what {@link encodeRecord} made for the same builder. */
+export function addEncoded(builder: FrameBuilder, record: EncodedRecord): void {
+  const { timestamp, key, value, headers } = record;
+  if (typeof value === 'string') builder.addText(timestamp, key, value, headers);
+  else builder.add(timestamp, key, value, headers);
+}
+
+/** The bytes of a key in a topic. */
+export function encodeKeyOf(format: TopicFormat, key: KeyRef | null): Uint8Array | null {
+  if (key === null) return null;
+  return format.keyCodec === undefined ? key.bytes : format.keyCodec.encode(key.key);
+}
+
+/** Values of a frame, and what is wrong with those that could not be decoded or did not pass their check. */
+export interface DecodedFrame {
+  readonly values: readonly unknown[];
+  /** By index; `undefined` when all is well. */
+  readonly errors: ReadonlyMap<number, MillraceError> | undefined;
+}
+
+/** Decodes and checks all values of a frame. Never throws: an error belongs to one record, and the others are good. */
 export function decodeFrame(format: TopicFormat, frame: FrameView): DecodedFrame {
   const { codec, checkOut } = format;
-  const values = wholeJson(format, frame) ?? [];
-  let error: MillraceError | undefined;
-  try {
-    for (let i = values.length; i < frame.count; i++) {
-      const bytes = frame.value(i);
-      values.push(bytes === null ? null : codec.decode(bytes));
+  let errors: Map<number, MillraceError> | undefined;
+  const bad = (i: number, error: unknown): void => {
+    errors ??= new Map();
+    errors.set(i, decodeError(format, error));
+  };
+  const whole = wholeJson(format, frame);
+  const values = whole ?? [];
+  for (let i = values.length; i < frame.count; i++) {
+    try {
+      const start = frame.valueStart(i);
+      values.push(start < 0 ? null : decodeAt(codec, frame.bytes, start, frame.valueEnd(i)));
+    } catch (error) {
+      values.push(undefined);
+      bad(i, error);
     }
-  } catch (cause) {
-    error = decodeError(format, cause);
   }
-  if (checkOut === undefined) return { values, good: values.length, error };
-  let good = 0;
-  try {
-    for (; good < values.length; good++) values[good] = checkOut(values[good]);
-  } catch (cause) {
-    error = decodeError(format, cause);
+  if (checkOut === undefined) return { values, errors };
+  for (let i = 0; i < values.length; i++) {
+    try {
+      if (errors?.has(i) === true) continue;
+      // Nothing was stored, so there is nothing to be checked.
+      if (values[i] === null && format.tombstones === true && frame.valueStart(i) < 0) continue;
+      values[i] = checkOut(values[i]);
+    } catch (error) {
+      bad(i, error);
+    }
   }
-  return { values, good, error };
+  return { values, errors };
+}
+
+function decodeAt(codec: Codec<unknown>, bytes: Uint8Array, from: number, to: number): unknown {
+  return codec.decodeAt === undefined
+    ? codec.decode(bytes.subarray(from, to))
+    : codec.decodeAt(bytes, from, to);
 }
 
 /** All values at once where the frame allows it; `undefined` sends the caller to the records one by one, to find the bad one. */

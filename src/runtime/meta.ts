@@ -14,13 +14,36 @@ export interface TaskMeta {
   readonly inputs: readonly SavedInputTime[];
   /** Events processed by the task since the group began. */
   readonly events: number;
+  /** Events that were given up, that went to a topic for dead letters, and that were deleted before they were read. */
+  readonly skipped: number;
+  readonly deadLettered: number;
+  readonly lost: number;
   /** Events that came for a closed window, by table, since the group began. */
   readonly late: Readonly<Record<string, number>>;
+  /** Tables that the task holds rows of. */
+  readonly tables: readonly string[];
+  /**
+   * By topic: offsets of events behind the position that are done with all the same, in ascending order. Where several are under way at once, one
+   * that waits for its turn does not keep those behind it from being committed.
+   */
+  readonly done: Readonly<Record<string, readonly number[]>>;
   /** By windowed table: windows whose end is at or before this are closed for good, whatever their grace becomes. */
   readonly closed: Readonly<Record<string, number>>;
 }
 
-const noMeta: TaskMeta = { format: 1, time: null, inputs: [], events: 0, late: {}, closed: {} };
+const noMeta: TaskMeta = {
+  format: 1,
+  time: null,
+  inputs: [],
+  events: 0,
+  skipped: 0,
+  deadLettered: 0,
+  lost: 0,
+  late: {},
+  tables: [],
+  done: {},
+  closed: {},
+};
 
 export function encodeMeta(meta: TaskMeta): Uint8Array {
   return Buffer.from(JSON.stringify(meta));
@@ -38,5 +61,5 @@ export function decodeMeta(bytes: Uint8Array | undefined, task: string): TaskMet
         details: { task, format: meta.format },
       },
     );
-  return meta;
+  return { ...noMeta, ...meta };
 }

@@ -8,10 +8,11 @@ import { controlFrame, FrameBuilder } from '../broker/frame-builder.ts';
 import type { FrameOrigin } from '../broker/frame.ts';
 import { partitionOf } from '../codec/partition.ts';
 import { MillraceError } from '../core/errors.ts';
+import type { Effects } from '../core/effects.ts';
 import type { EventCell, KeyRef } from '../core/event.ts';
 import type { Headers } from '../core/types.ts';
-import { addRecord, isText } from './format.ts';
-import type { TopicFormat } from './format.ts';
+import { addEncoded, addRecord, encodeRecord, isText } from './format.ts';
+import type { EncodedRecord, TopicFormat } from './format.ts';
 
 /** A builder is closed and the next one begun at this many bytes. */
 const FRAME_BYTES = 512 * 1024;
@@ -19,11 +20,13 @@ const FRAME_BYTES = 512 * 1024;
 /** Outputs to one topic. */
 class TopicOutput {
   readonly format: TopicFormat;
+  readonly #text: boolean;
   readonly #builders: (FrameBuilder | undefined)[];
   #ready: Outgoing[] = [];
 
-  constructor(format: TopicFormat) {
+  constructor(format: TopicFormat, text: boolean) {
     this.format = format;
+    this.#text = text;
     this.#builders = Array.from({ length: format.partitions });
   }
 
@@ -31,7 +34,7 @@ class TopicOutput {
     let builder = this.#builders[partition];
     if (builder === undefined) {
       builder = new FrameBuilder({
-        text: isText(this.format),
+        text: this.#text,
         maxRecordBytes: this.format.maxRecordBytes,
       });
       this.#builders[partition] = builder;
@@ -91,24 +94,100 @@ export class TaskOutputs {
     key: KeyRef | null,
     timestamp: number,
     headers: Headers | null,
-    options: { readonly explicitTime: boolean; readonly partition: number | undefined },
+    options: {
+      readonly explicitTime: boolean;
+      readonly partition: number | undefined;
+      /** Those of the event on whose behalf it is sent: with them the record waits for the event's success. */
+      readonly effects: Effects | null;
+    },
   ): void {
     // Here and not when the topic is read: a record that its readers refuse would be in their way for good.
     if (key !== null) format.checkKey?.(key.key);
+    const output = this.#output(format);
+    const partition = options.partition ?? this.#home(format, key);
+    checkPartition(format, partition);
+    this.#add(
+      output,
+      partition,
+      value,
+      key,
+      timestamp,
+      options.explicitTime,
+      headers,
+      options.effects,
+    );
+  }
+
+  /** Adds a record whose key and value are stored bytes: they are passed on as they are. `to` as in {@link TaskOutputs.send}. */
+  sendStored(
+    format: TopicFormat,
+    key: KeyRef | null,
+    to: number | undefined,
+    record: EncodedRecord,
+    effects: Effects | null,
+  ): void {
+    const partition = to ?? this.#home(format, key);
+    const output = this.#stored(format);
+    const builder = output.builder(partition);
+    const { value } = record;
+    builder.check(record.timestamp, record.key, value === null ? 0 : value.length, record.headers);
+    if (effects === null) this.#addEncoded(output, partition, record);
+    else effects.hold(() => this.#addEncoded(output, partition, record));
+  }
+
+  #home(format: TopicFormat, key: KeyRef | null): number {
+    return key === null
+      ? this.#upstream % format.partitions
+      : partitionOf(key.bytes, format.partitions);
+  }
+
+  #output(format: TopicFormat): TopicOutput {
     let output = this.#topics.get(format.topic);
     if (output === undefined) {
-      output = new TopicOutput(format);
+      output = new TopicOutput(format, isText(format));
       this.#topics.set(format.topic, output);
     }
-    const partition =
-      options.partition ??
-      (key === null
-        ? this.#upstream % format.partitions
-        : partitionOf(key.bytes, format.partitions));
-    checkPartition(format, partition);
+    return output;
+  }
+
+  /** Stored bytes need not be JSON texts, whatever the codec of the topic is, so they have frames of their own. */
+  #stored(format: TopicFormat): TopicOutput {
+    const name = `${format.topic} `;
+    let output = this.#topics.get(name);
+    if (output === undefined) {
+      output = new TopicOutput(format, false);
+      this.#topics.set(name, output);
+    }
+    return output;
+  }
+
+  #add(
+    output: TopicOutput,
+    partition: number,
+    value: unknown,
+    key: KeyRef | null,
+    timestamp: number,
+    explicitTime: boolean,
+    headers: Headers | null,
+    effects: Effects | null,
+  ): void {
+    const builder = output.builder(partition);
+    const { format } = output;
+    if (effects !== null) {
+      const record = encodeRecord(builder, format, value, key, timestamp, explicitTime, headers);
+      effects.hold(() => this.#addEncoded(output, partition, record));
+      return;
+    }
+    const before = builder.bytes;
+    addRecord(builder, format, value, key, timestamp, explicitTime, headers);
+    this.#bytes += builder.bytes - before;
+    output.settle(partition, builder);
+  }
+
+  #addEncoded(output: TopicOutput, partition: number, record: EncodedRecord): void {
     const builder = output.builder(partition);
     const before = builder.bytes;
-    addRecord(builder, format, value, key, timestamp, options.explicitTime, headers);
+    addEncoded(builder, record);
     this.#bytes += builder.bytes - before;
     output.settle(partition, builder);
   }
@@ -119,7 +198,7 @@ export class TaskOutputs {
     delayMs: number,
     raw: boolean,
   ): (value: unknown, key: KeyRef, event: EventCell) => void {
-    const output = new TopicOutput(format);
+    const output = new TopicOutput(format, isText(format));
     this.#feeds.push({
       output,
       delayMs,
@@ -127,11 +206,20 @@ export class TaskOutputs {
     });
     return (value, key, event) => {
       const partition = partitionOf(key.bytes, format.partitions);
+      const { timestamp, headers, effects } = event;
+      if (!raw || event.raw === null) {
+        this.#add(output, partition, value, key, timestamp, true, headers, effects);
+        return;
+      }
       const builder = output.builder(partition);
+      if (effects !== null) {
+        const record = { timestamp, key: key.bytes, value: event.raw, headers };
+        builder.check(timestamp, key.bytes, event.raw.length, headers);
+        effects.hold(() => this.#addEncoded(output, partition, record));
+        return;
+      }
       const before = builder.bytes;
-      if (raw && event.raw !== null)
-        builder.add(event.timestamp, key.bytes, event.raw, event.headers);
-      else addRecord(builder, format, value, key, event.timestamp, true, event.headers);
+      builder.add(timestamp, key.bytes, event.raw, headers);
       this.#bytes += builder.bytes - before;
       output.settle(partition, builder);
     };

@@ -1,5 +1,5 @@
 /**
- * Committed rows of a table, read from the broker beside whoever owns them.
+ * Committed rows of tables, read from the broker beside whoever owns them.
  *
  * @module
  */

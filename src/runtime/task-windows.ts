@@ -8,8 +8,8 @@ import type { EventCell } from '../core/event.ts';
 import type { WindowStore } from '../state/store.ts';
 import type { TaskState } from '../state/task-state.ts';
 import type { Receive } from '../stream/operator.ts';
-import { keptFrom } from '../window/tumbling.ts';
-import type { WindowDefinition } from '../window/tumbling.ts';
+import { keptFrom } from '../window/assign.ts';
+import type { WindowDefinition } from '../window/definition.ts';
 
 interface OpenTable {
   readonly store: WindowStore;

@@ -1,39 +1,70 @@
 /**
  * A task: one sub-topology on one partition number. The unit of ownership, state, fencing and commit.
  *
- * Life of a record here: {@link Task.step} takes it from an input, pushes it through the graph, and counts it. Outputs and changed
- * rows pile up until a commit is due. Life of a commit: windows are closed, the outputs become frames, the dirty rows one
- * changelog frame, and both go to the broker together with positions and stream times, in one atomic step under the task's epoch.
- * While that is under way the task goes on with the next epoch; if it fails, both are dropped ({@link Task.recover} again).
+ * Life of a record here: {@link Task.step} takes it from an input and pushes it through the graph ({@link Steps}). Outputs and changed
+ * rows pile up until a commit is due. Life of a commit: the task waits until no event is half done, windows are closed, the outputs become
+ * frames, the dirty rows one changelog frame, and both go to the broker together with positions and stream times, in one atomic step under
+ * the task's epoch. While that is under way the task goes on with the next epoch; if it fails, both are dropped ({@link Task.recover} again).
+ *
+ * At-least-once, outputs go to the broker at once, and a commit covers what is finished in front and has been sent.
  *
  * @module
  */
-import type { OwnedTask, Position } from '../broker/broker.ts';
+import type { Outgoing, OwnedTask, Position } from '../broker/broker.ts';
 import { FrameBuilder } from '../broker/frame-builder.ts';
-import { assert, messageOf, MillraceError } from '../core/errors.ts';
+import { sleep } from '../core/clock.ts';
+import { assert, MillraceError } from '../core/errors.ts';
 import type { EventCell } from '../core/event.ts';
-import { checkpointStep } from '../state/checkpoint.ts';
-import { recover } from '../state/recovery.ts';
+import { isPromise } from '../core/types.ts';
 import { changelogTopic, taskId } from '../topology/topology.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { closeWindows } from './close-windows.ts';
+import { ConcurrentSteps } from './concurrent-steps.ts';
+import { noCounts } from './counters.ts';
+import type { Counts } from './counters.ts';
 import type { TaskInput } from './input.ts';
 import { encodeMeta } from './meta.ts';
-import { bringToLife, newEvent } from './task-life.ts';
+import { reportCommit } from './metrics.ts';
+import { Questions } from './questions.ts';
+import type { Replay } from './replay.ts';
+import { SerialSteps } from './serial-steps.ts';
+import { findStarts } from './start.ts';
+import { nextInputInMs } from './steps.ts';
+import type { Progress, Steps } from './steps.ts';
+import { bringToLife, inputsOf } from './task-life.ts';
 import type { TaskLife } from './task-life.ts';
 import type { TaskOptions } from './task-options.ts';
-
-/** How many events are taken between two looks at the bounds of a commit. */
-const BATCH = 256;
 
 /** Largest changelog row. */
 const MAX_ROW_BYTES = 64 * 1024 * 1024;
 
+/** Rows whose time to live is looked at in one commit. */
+const EXPIRE_ROWS = 10_000;
+
+/** A task waits for events under way for no more than a tenth of its time. */
+const DRAIN_SHARE = 9;
+
 /** How far a task has come for good. */
-interface Committed {
+export interface Committed extends Counts {
   readonly positions: readonly Position[];
-  readonly events: number;
-  readonly late: ReadonlyMap<string, number>;
   readonly streamTime: number;
 }
+
+/** What a commit carries. */
+interface Taken {
+  readonly outputs: Outgoing[];
+  readonly changelog: FrameBuilder;
+  readonly positions: readonly Position[];
+  readonly streamTime: number;
+  readonly counts: Counts;
+  /** When the first event of the commit was taken, NaN without any. */
+  readonly firstAt: number;
+  readonly meta: Uint8Array;
+  /** Questions that its rows answer. */
+  readonly answers: readonly (() => void)[];
+}
+
+const nothingCommitted: Committed = { ...noCounts, positions: [], streamTime: -Infinity };
 
 /** Runs one sub-topology on one partition. */
 export class Task {
@@ -42,18 +73,24 @@ export class Task {
   readonly #options: TaskOptions;
   readonly #changelog: string;
   readonly #epoch: number;
-  readonly #stateId: number;
+  readonly #checkpoints: Checkpoints;
+  readonly #progress: Progress = { events: 0, firstAt: Number.NaN };
   #life: TaskLife | undefined;
-  #sinceCommit = 0;
-  #firstUncommittedAt = Number.NaN;
+  #steps: Steps | undefined;
   #committing: Promise<void> | undefined;
-  #checkpointing: Promise<void> | undefined;
-  #behind = 0;
-  #committed: Committed = { positions: [], events: 0, late: new Map(), streamTime: -Infinity };
+  #sending: Promise<void> | undefined;
+  #unsentBytes = 0;
+  /** The life in which something could not be sent: nothing that follows may be sent or committed. */
+  #unsent: TaskLife | undefined;
+  #committed: Committed = nothingCommitted;
   #failure: unknown;
-  #closing = false;
+  readonly #questions: Questions;
   #draining = false;
   #commits = 0;
+  /** Monotonic time before which a commit does not wait for events under way. */
+  #notBefore = -Infinity;
+  /** Behind a replay: where to go one event at a time, by topic. */
+  readonly #alone = new Map<string, number>();
 
   constructor(options: TaskOptions, owned: OwnedTask) {
     this.id = taskId(options.sub.name, options.partition);
@@ -61,36 +98,71 @@ export class Task {
     this.#options = options;
     this.#changelog = changelogTopic(options.group, options.sub.name);
     this.#epoch = owned.epoch;
-    this.#stateId = owned.stateId;
+    this.#questions = new Questions(this.id, options.table);
+    this.#checkpoints = new Checkpoints(
+      options.broker,
+      this.#changelog,
+      options.partition,
+      owned.stateId,
+      options.cacheRows,
+      options.commit.checkpointEntries,
+      options.checkpointTurns,
+      (error) => {
+        this.#failure ??= error;
+        options.wake();
+      },
+    );
+  }
+
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** Loads what the last commit stored and brings the graph to life. Whatever was not committed is gone. */
   async recover(owned: OwnedTask): Promise<{ entries: number }> {
     this.#discard();
-    await this.#checkpointing;
-    const { broker, partition } = this.#options;
-    const { state, entries, behind } = await recover(
-      broker,
-      this.#changelog,
-      partition,
-      this.#stateId,
+    const options = this.#options;
+    const { state, entries } = await this.#checkpoints.recover();
+    const starts = await findStarts(
+      options.broker,
+      owned,
+      inputsOf(options),
+      options.partition,
+      options,
     );
-    this.#behind = behind;
-    this.#life = bringToLife(this.#options, owned, state);
-    this.#committed = {
-      positions: owned.positions,
-      events: this.#life.events,
-      late: new Map(this.#life.late),
-      streamTime: this.#life.time.now,
+    const life = bringToLife(options, owned, state, starts);
+    this.#life = life;
+    const context = {
+      task: this.id,
+      clock: options.clock,
+      commit: options.commit,
+      atLeastOnce: options.atLeastOnce,
+      progress: this.#progress,
+      wake: options.wake,
     };
-    for (const name of state.names()) if (!name.includes('/')) this.#options.own(name);
+    this.#steps = options.sub.asynchronous
+      ? new ConcurrentSteps(context, life, options.processing, this.#alone)
+      : new SerialSteps(context, life, options.processing);
+    if (this.#draining) this.#steps.drain();
+    this.#committed = {
+      ...life.counters.copy(),
+      positions: owned.positions,
+      streamTime: life.time.now,
+    };
+    for (const name of state.names()) if (!name.includes('/')) options.own(name);
     this.#failure = undefined;
+    this.#notBefore = -Infinity;
     return { entries };
   }
 
-  /** Events processed since the group began, the uncommitted ones included. */
-  get events(): number {
-    return this.#life?.events ?? this.#committed.events;
+  /** An event could not be taken back: after the next recovery the task goes on alone until it is past it. */
+  goAlone(replay: Replay): void {
+    this.#alone.set(replay.topic, Math.max(this.#alone.get(replay.topic) ?? 0, replay.offset + 1));
+  }
+
+  /** Counts since the group began, the uncommitted ones included. */
+  get counts(): Counts {
+    return this.#life?.counters ?? this.#committed;
   }
 
   /** As of the last commit. */
@@ -110,6 +182,21 @@ export class Task {
     return this.#life?.time.now ?? -Infinity;
   }
 
+  /** Whether a commit is under way. */
+  get committing(): boolean {
+    return this.#committing !== undefined;
+  }
+
+  /** The event that has been under way for longest. */
+  get oldest(): EventCell | undefined {
+    return this.#steps?.oldest;
+  }
+
+  /** The state, for questions from outside; `undefined` while it is recovered. */
+  get life(): TaskLife | undefined {
+    return this.#life;
+  }
+
   /** Positions of its inputs, the uncommitted events included. */
   get positions(): readonly Position[] {
     return (this.#life?.inputs ?? []).map(({ topic, partition, position }) => ({
@@ -119,10 +206,11 @@ export class Task {
     }));
   }
 
-  /** Waits that will let the task go on: a commit or a fetch. */
+  /** Waits that will let the task go on: a commit, a send or a fetch. */
   get waits(): Promise<void>[] {
     const waits: Promise<void>[] = [];
     if (this.#committing !== undefined) waits.push(this.#committing);
+    if (this.#sending !== undefined) waits.push(this.#sending);
     for (const input of this.#life?.inputs ?? [])
       if (input.fetching !== undefined) waits.push(input.fetching);
     return waits;
@@ -132,31 +220,53 @@ export class Task {
   get settled(): boolean {
     return (
       this.#committing === undefined &&
-      !this.#uncommitted &&
+      this.#sending === undefined &&
+      !this.uncommitted &&
       this.#life !== undefined &&
+      this.#steps?.quiet === true &&
       this.#life.inputs.every((input) => input.atEnd)
     );
   }
 
-  get #uncommitted(): boolean {
-    if (this.#sinceCommit > 0) return true;
+  /** Whether nothing is under way that a commit would have to wait for. */
+  get quiet(): boolean {
+    return this.#committing === undefined && (this.#steps === undefined || this.#steps.quiet);
+  }
+
+  /** Whether there is something to commit. */
+  get uncommitted(): boolean {
+    if (this.#progress.events > 0) return true;
     // Windows may have to close although no event came.
     if (this.streamTime > this.#committed.streamTime) return true;
-    const positions = this.#life?.inputs ?? [];
-    return positions.some(
-      (input) =>
-        input.position !==
-        (this.#committed.positions.find(
-          (at) => at.topic === input.topic && at.partition === input.partition,
-        )?.offset ?? 0),
-    );
+    return (this.#life?.inputs ?? []).some((input) => input.position !== this.#before(input));
+  }
+
+  /** Undefined in front of the first commit: a task says where it stands even if nothing comes, or nothing behind it could be deleted. */
+  #before(input: TaskInput): number | undefined {
+    return this.#committed.positions.find(
+      (at) => at.topic === input.topic && at.partition === input.partition,
+    )?.offset;
   }
 
   /** When the next commit is due, on the monotonic clock; Infinity when there is nothing to commit. */
   get commitDueAt(): number {
     if (this.#committing !== undefined) return Infinity;
-    if (this.#uncommitted) return this.#firstUncommittedAt + this.#options.commit.intervalMs;
+    if (this.uncommitted)
+      return Math.max(this.#progress.firstAt + this.#options.commit.intervalMs, this.#waitUntil());
     return this.#idleAt(this.#life);
+  }
+
+  /** When the task may have something to do although nothing has happened, on the monotonic clock. */
+  get wakeAt(): number {
+    const life = this.#life;
+    if (life === undefined) return Infinity;
+    const inMs = nextInputInMs(life.inputs, this.#options);
+    return Math.min(this.commitDueAt, this.#options.clock.monotonic() + inMs);
+  }
+
+  /** A commit that would have to wait for events under way does not begin before this. */
+  #waitUntil(): number {
+    return this.#steps?.quiet === false && !this.#options.atLeastOnce ? this.#notBefore : -Infinity;
   }
 
   /** When the next input, or the task as a whole, will have been at its end for so long that nobody waits for it; Infinity for never. */
@@ -178,156 +288,67 @@ export class Task {
     if (life.inputs.length > 1) {
       const { idleAfterMs } = this.#options.commit;
       const now = this.#options.clock.monotonic();
-      life.inputs.forEach((input, i) =>
-        life.time.setIdle(i, input.atEnd && input.endSince + idleAfterMs <= now),
-      );
+      life.inputs.forEach((input, i) => {
+        const idle = input.atEnd && input.endSince + idleAfterMs <= now;
+        life.time.setIdle(i, idle);
+        life.ahead?.setIdle(i, idle);
+      });
     }
     life.time.advance();
   }
 
-  /** @throws what made the last commit fail, once. */
+  /** @throws what made the last commit or an event fail, once. */
   throwFailure(): void {
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure !== undefined) throw failure;
+    this.#steps?.throwFailure();
   }
 
   /**
-   * Processes up to `limit` events. Returns how many, at once if every operator was synchronous.
+   * Takes up to `limit` events. Returns how many, at once if every operator was synchronous.
    *
    * @throws `MR_PROCESSING_FAILED` naming the event; then the task is to be dropped or recovered.
    */
   step(limit: number): number | Promise<number> {
-    const life = this.#alive();
-    if (this.#closing) return 0;
-    return this.#options.processing.run(life.cell, () => this.#section(life, limit, 0));
-  }
-
-  /** A synchronous section of the task: from its first event to the end, or to the first promise. */
-  #section(life: TaskLife, limit: number, done: number): number | Promise<number> {
-    const { processing } = this.#options;
-    processing.current = life.cell;
-    try {
-      const result = this.#run(life, limit, done);
-      if (typeof result === 'number') life.cell.event = null;
-      return result;
-    } catch (error) {
-      life.cell.event = null;
-      throw error;
-    } finally {
-      processing.current = undefined;
-    }
-  }
-
-  /** The hot loop. Leaves it for {@link Task.#continue} when an operator answers with a promise. */
-  #run(life: TaskLife, limit: number, before: number): number | Promise<number> {
-    const { cell, event, outputs, time } = life;
-    const { every, maxBufferedBytes } = this.#options.commit;
-    let done = before;
-    // What goes wrong while an event is looked for is not the fault of the one before it.
-    let looking = false;
-    try {
-      while (done < limit && !this.#draining) {
-        if (this.#sinceCommit >= every || outputs.bytes >= maxBufferedBytes) break;
-        looking = true;
-        const input = this.#next(life);
-        looking = false;
-        if (input === undefined) break;
-        let ready = Math.min(input.ready, limit - done, every - this.#sinceCommit, BATCH);
-        if (life.inputs.length > 1) ready = 1;
-        const { receive } = input;
-        while (ready-- > 0 && outputs.bytes < maxBufferedBytes) {
-          const value = input.load(event);
-          time.advance();
-          cell.event = event;
-          const result = receive(value, event);
-          if (result !== undefined) return this.#continue(life, limit, done, input, result);
-          input.done();
-          done++;
-          this.#count(life);
-        }
-      }
-    } catch (error) {
-      throw looking ? error : this.#failed(event, error);
-    }
+    const steps = this.#steps;
+    assert(steps !== undefined, 'a task was used before it was recovered', { task: this.id });
+    if (this.#draining) return 0;
+    if (!this.#options.atLeastOnce) return steps.step(limit);
+    if (this.#unsentBytes >= this.#options.commit.maxBufferedBytes) return 0;
+    const done = steps.step(limit);
+    if (isPromise(done))
+      return done.then((events) => {
+        this.#sendNow();
+        return events;
+      });
+    this.#sendNow();
     return done;
   }
 
-  /** Waits for an event, then goes on unless a commit is due: a slow event must not hold up the ones before it. */
-  async #continue(
-    life: TaskLife,
-    limit: number,
-    before: number,
-    input: TaskInput,
-    result: Promise<void>,
-  ): Promise<number> {
-    try {
-      await result;
-    } catch (error) {
-      throw this.#failed(life.event, error);
-    }
-    life.cell.event = null;
-    const done = before + 1;
-    if (life !== this.#life) return done;
-    input.done();
-    this.#count(life);
-    const { intervalMs } = this.#options.commit;
-    if (done >= limit || this.#options.clock.monotonic() - this.#firstUncommittedAt >= intervalMs)
-      return done;
-    return this.#section(life, limit, done);
-  }
-
-  #count(life: TaskLife): void {
-    life.events++;
-    if (this.#sinceCommit++ === 0 || Number.isNaN(this.#firstUncommittedAt))
-      this.#firstUncommittedAt = this.#options.clock.monotonic();
-  }
-
-  /** The input to take the next event from: the one with the least event time, once all that have something are ready. */
-  #next(life: TaskLife): TaskInput | undefined {
-    const only = life.inputs.length === 1 ? life.inputs[0] : undefined;
-    if (only !== undefined) return this.#fill(only) ? only : undefined;
-    let best: TaskInput | undefined;
-    for (const input of life.inputs) {
-      if (this.#fill(input)) {
-        if (best === undefined || input.nextTimestamp < best.nextTimestamp) best = input;
-      } else if (input.fetching !== undefined && !input.atEnd) {
-        return undefined;
+  /** At-least-once: what was sent goes to the broker without a commit. */
+  #sendNow(): void {
+    const life = this.#life;
+    if (life === undefined || life.outputs.bytes === 0) return;
+    const { bytes } = life.outputs;
+    const frames = life.outputs.take(life.time.now, false);
+    this.#unsentBytes += bytes;
+    const before = this.#sending;
+    const sending = (async () => {
+      await before;
+      if (this.#life !== life || this.#unsent === life) return;
+      try {
+        await this.#options.broker.append(frames);
+      } catch (error) {
+        this.#unsent = life;
+        this.#failure ??= error;
       }
-    }
-    return best;
-  }
-
-  #fill(input: TaskInput): boolean {
-    const ready = input.fill();
-    if (ready) input.endSince = Number.NaN;
-    else if (input.atEnd && Number.isNaN(input.endSince))
-      input.endSince = this.#options.clock.monotonic();
-    return ready;
-  }
-
-  #failed(event: EventCell, error: unknown): MillraceError {
-    if (
-      MillraceError.is(error) &&
-      (error.code === 'MR_CORRUPT' || error.code === 'MR_OFFSET_LOST' || error.retryable)
-    )
-      return error;
-    const key =
-      event.key === null ? 'no key' : `key ${JSON.stringify(String(event.key.key).slice(0, 80))}`;
-    return new MillraceError(
-      'MR_PROCESSING_FAILED',
-      `processing failed at ${event.topic}[${event.partition}] offset ${event.offset}, ${key}: ${messageOf(error)}`,
-      {
-        cause: error,
-        details: {
-          topic: event.topic,
-          partition: event.partition,
-          offset: event.offset,
-          key: event.key?.key ?? null,
-          task: this.id,
-        },
-      },
-    );
+    })().finally(() => {
+      this.#unsentBytes -= bytes;
+      if (this.#sending === sending) this.#sending = undefined;
+      this.#options.wake();
+    });
+    this.#sending = sending;
   }
 
   /** Whether a commit should begin now. `hurry` does not wait for the interval. */
@@ -335,20 +356,23 @@ export class Task {
     const life = this.#life;
     if (life === undefined || this.#committing !== undefined) return false;
     const { every, maxBufferedBytes, maxDirtyRows } = this.#options.commit;
+    const now = this.#options.clock.monotonic();
+    if (this.#options.atLeastOnce) this.#sendNow();
     this.#updateIdle(life);
     if (
-      this.#sinceCommit >= every ||
+      this.#progress.events >= every ||
+      this.#steps?.full === true ||
       life.outputs.bytes >= maxBufferedBytes ||
       life.state.dirtyRows >= maxDirtyRows
     )
       return true;
-    if (!this.#uncommitted && !life.outputs.needsIdleMark()) return false;
-    if (this.#uncommitted && Number.isNaN(this.#firstUncommittedAt))
-      this.#firstUncommittedAt = this.#options.clock.monotonic();
+    if (!this.uncommitted && !life.outputs.needsIdleMark()) return false;
+    if (this.uncommitted && Number.isNaN(this.#progress.firstAt)) this.#progress.firstAt = now;
     // A task that is to end has nothing to wait for.
-    if (this.#draining && this.#uncommitted) return true;
-    if (hurry && this.#uncommitted && life.inputs.every((input) => input.atEnd)) return true;
-    return this.commitDueAt <= this.#options.clock.monotonic();
+    if (this.#draining && this.uncommitted) return true;
+    if (hurry && this.uncommitted && this.#steps?.quiet === true)
+      if (life.inputs.every((input) => input.atEnd)) return true;
+    return this.commitDueAt <= now;
   }
 
   /**
@@ -359,150 +383,198 @@ export class Task {
     assert(this.#committing === undefined, 'a commit was begun while another is under way', {
       task: this.id,
     });
-    const life = this.#alive();
+    const life = this.#life;
+    assert(life !== undefined, 'a task was used before it was recovered', { task: this.id });
     this.#committing = this.#commit(life).then(
       () => {
         this.#committing = undefined;
         this.#commits++;
-        this.#maybeCheckpoint();
       },
       (error: unknown) => {
         this.#committing = undefined;
-        this.#failure = error;
+        this.#questions.drop();
+        if (this.#life === life) this.#failure ??= error;
       },
     );
     return this.#committing;
   }
 
   async #commit(life: TaskLife): Promise<void> {
-    const { membership, partition, commit, clock } = this.#options;
-    this.#updateIdle(life);
-    const closing = this.#closeWindows(life);
-    if (closing !== undefined) {
-      this.#closing = true;
-      await closing.finally(() => {
-        this.#closing = false;
-      });
+    const { membership, partition, commit, clock, atLeastOnce, processing } = this.#options;
+    const steps = this.#steps as Steps;
+    const beganAt = clock.monotonic();
+    let drainMs = 0;
+    // At-least-once commits what is finished in front, whatever is under way behind it.
+    const apart = atLeastOnce && this.asynchronous;
+    const pausing = apart ? undefined : steps.pause();
+    let taken: Taken;
+    try {
+      if (pausing !== undefined) {
+        await this.#within(life, pausing);
+        drainMs = clock.monotonic() - beganAt;
+        this.#notBefore = clock.monotonic() + Math.min(drainMs * DRAIN_SHARE, commit.maxIntervalMs);
+      }
+      steps.throwFailure();
+      this.#updateIdle(life);
+      const closing = closeWindows(life, processing, this.id);
+      if (closing !== undefined) await closing;
+      if (this.#life !== life) throw life.abort.signal.reason;
+      if (atLeastOnce) this.#sendNow();
+      taken = this.#take(life);
+    } finally {
+      if (!apart) steps.resume();
     }
-    const endSince = Math.max(
-      ...life.inputs.map((input) => (input.atEnd ? input.endSince : Infinity)),
-    );
-    const idle = this.#sinceCommit === 0 && endSince + commit.idleAfterMs <= clock.monotonic();
-    const streamTime = life.time.now;
-    const outputs = life.outputs.take(streamTime, idle);
-    const changelog = new FrameBuilder({ text: false, maxRecordBytes: MAX_ROW_BYTES });
-    life.state.takeDirty(changelog);
+    // A position may only be stored when what was sent before it is.
+    if (atLeastOnce) {
+      await this.#sending;
+      // Whoever looks after the task may have heard of the failure first, and have ended its life.
+      if (this.#life !== life || this.#unsent === life)
+        throw this.#failure ?? life.abort.signal.reason;
+    }
+    const { outputs, changelog, positions, streamTime, counts } = taken;
     const entries = changelog.count;
     if (entries > 0) outputs.push({ topic: this.#changelog, partition, frame: changelog.build() });
-    const positions = this.positions;
-    const { events } = life;
-    const late = new Map(life.late);
-    this.#sinceCommit = 0;
-    this.#firstUncommittedAt = Number.NaN;
-    await membership.commit({
+    const placed = await membership.commit({
       task: this.id,
       epoch: this.#epoch,
       positions,
-      meta: encodeMeta({
-        format: 1,
-        time: Number.isFinite(streamTime) ? streamTime : null,
-        inputs: life.time.inputs.map((input) => input.save()),
-        events,
-        late: Object.fromEntries(late),
-        closed: life.windows.save(),
-      }),
+      meta: taken.meta,
       outputs,
     });
-    this.#behind += entries;
-    this.#committed = { positions, events, late, streamTime };
+    for (const answer of taken.answers) answer();
+    const before = this.#committed;
+    this.#committed = { ...counts, positions, streamTime };
+    if (this.#life !== life) return;
+    const last = placed.at(-1);
+    this.#checkpoints.committed(life.state, entries, (last?.baseOffset ?? 0) + entries);
+    reportCommit(() => ({
+      group: this.#options.group,
+      task: this.id,
+      events: counts.events - before.events,
+      skipped: counts.skipped - before.skipped,
+      deadLettered: counts.deadLettered - before.deadLettered,
+      late: sum(counts.late) - sum(before.late),
+      changedRows: entries,
+      rows: life.state.rows,
+      drainMs,
+      durationMs: clock.monotonic() - beganAt,
+      latencyMs: Number.isNaN(taken.firstAt) ? 0 : clock.monotonic() - taken.firstAt,
+    }));
   }
 
-  /** What the windows send when they close belongs to the commit that begins. */
-  #closeWindows(life: TaskLife): Promise<void> | undefined {
-    if (!Number.isFinite(life.time.now)) return undefined;
-    const { processing, partition } = this.#options;
-    const { cell, windows, time } = life;
-    const event = newEvent(partition);
-    let wait: void | Promise<void> = undefined;
-    processing.current = cell;
-    cell.event = event;
-    try {
-      wait = processing.run(cell, () => windows.close(time.now, event));
-    } catch (error) {
-      throw this.#failed(event, error);
-    } finally {
-      processing.current = undefined;
-      if (wait === undefined) cell.event = null;
+  /** Answers a question about a row, as of a commit. @throws `MR_NO_OWNER` (retryable) when the task ends before it can. */
+  async answer(question: Uint8Array): Promise<Uint8Array> {
+    return await this.#questions.ask(question, this.#life, this.#committing);
+  }
+
+  /** Everything that a commit carries, in one go: what comes afterwards belongs to the next. */
+  #take(life: TaskLife): Taken {
+    const { commit, clock } = this.#options;
+    const endSince = Math.max(
+      ...life.inputs.map((input) => (input.atEnd ? input.endSince : Infinity)),
+    );
+    const idle = this.#progress.events === 0 && endSince + commit.idleAfterMs <= clock.monotonic();
+    const streamTime = life.time.now;
+    const answers = this.#questions.answer(life);
+    const outputs = life.outputs.take(streamTime, idle);
+    const changelog = new FrameBuilder({ text: false, maxRecordBytes: MAX_ROW_BYTES });
+    if (Number.isFinite(streamTime)) life.state.expire(streamTime, EXPIRE_ROWS);
+    life.state.takeDirty(changelog);
+    const { positions } = this;
+    const counts = life.counters.copy();
+    const { firstAt } = this.#progress;
+    this.#progress.events = 0;
+    this.#progress.firstAt = Number.NaN;
+    const meta = encodeMeta({
+      format: 1,
+      time: Number.isFinite(streamTime) ? streamTime : null,
+      inputs: life.time.inputs.map((input) => input.save()),
+      events: counts.events,
+      skipped: counts.skipped,
+      deadLettered: counts.deadLettered,
+      lost: counts.lost,
+      late: Object.fromEntries(counts.late),
+      tables: life.state.names().filter((name) => !name.includes('/')),
+      done: this.#done(life),
+      closed: life.windows.save(),
+    });
+    return { outputs, changelog, positions, streamTime, counts, firstAt, meta, answers };
+  }
+
+  /** What is done behind the positions, by topic; at-least-once it comes again. */
+  #done(life: TaskLife): Record<string, number[]> {
+    const done: Record<string, number[]> = {};
+    for (const input of life.inputs) {
+      const own = this.#options.atLeastOnce ? [] : (this.#steps?.done(input) ?? []);
+      const offsets = [...own, ...input.doneAhead];
+      if (offsets.length > 0) done[input.topic] = offsets;
     }
-    return wait === undefined ? undefined : this.#closingWindows(life, event, wait);
+    return done;
   }
 
-  /** A task that is dropped does not wait: what is stuck must not keep it. */
-  async #closingWindows(life: TaskLife, event: EventCell, wait: Promise<void>): Promise<void> {
-    const { signal } = life.abort;
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = (): void => aborted.reject(signal.reason);
-    signal.addEventListener('abort', onAbort);
+  /** Waits for events under way. @throws `MR_STALLED` after `drainTimeout`, `MR_ABORTED` when the task is dropped. */
+  async #within(life: TaskLife, wait: Promise<void>): Promise<void> {
+    const { clock, commit } = this.#options;
+    const timer = new AbortController();
+    const end = AbortSignal.any([timer.signal, life.abort.signal]);
     try {
-      await Promise.race([wait, aborted.promise]);
-    } catch (error) {
-      throw signal.aborted ? error : this.#failed(event, error);
+      const late = await Promise.race([
+        wait.then(() => false),
+        sleep(clock, commit.drainTimeoutMs, end).then(() => true),
+      ]);
+      if (late) throw this.#stalled(commit.drainTimeoutMs);
     } finally {
-      signal.removeEventListener('abort', onAbort);
-      life.cell.event = null;
+      timer.abort();
     }
   }
 
-  #maybeCheckpoint(): void {
-    if (this.#checkpointing !== undefined || this.#behind < this.#options.commit.checkpointEntries)
-      return;
-    const taken = this.#behind;
-    this.#checkpointing = this.#checkpoint().then(
-      () => {
-        this.#behind -= taken;
-        this.#checkpointing = undefined;
-      },
-      (error: unknown) => {
-        // Nothing is lost: the changelog holds it all. A full disk is tried again after the next commits.
-        this.#checkpointing = undefined;
-        if (!(MillraceError.is(error) && error.retryable)) this.#failure ??= error;
+  #stalled(afterMs: number): MillraceError {
+    const event = this.oldest;
+    const where =
+      event === undefined ? '' : ` at ${event.topic}[${event.partition}] offset ${event.offset}`;
+    return new MillraceError(
+      'MR_STALLED',
+      `task ${this.id} waited ${afterMs} ms for an event${where} to finish so that it could commit; end calls that hang, or raise commit.drainTimeout`,
+      {
+        details: {
+          task: this.id,
+          topic: event?.topic,
+          partition: event?.partition,
+          offset: event?.offset,
+        },
       },
     );
-  }
-
-  async #checkpoint(): Promise<void> {
-    const { broker, partition } = this.#options;
-    for (;;) {
-      const step = await checkpointStep(broker, this.#changelog, partition, this.#stateId);
-      if (step.complete) return;
-    }
   }
 
   /** Lets go of everything that is not committed. */
   async close(): Promise<void> {
     this.#discard();
-    await this.#checkpointing;
+    await this.#checkpoints.end();
     await this.#committing;
   }
 
   /** Takes no more events. Those under way may finish and be committed. */
   drain(): void {
     this.#draining = true;
+    this.#steps?.drain();
   }
 
   #discard(): void {
     const life = this.#life;
     this.#life = undefined;
-    this.#sinceCommit = 0;
-    this.#firstUncommittedAt = Number.NaN;
+    this.#steps = undefined;
+    this.#progress.events = 0;
+    this.#progress.firstAt = Number.NaN;
     if (life === undefined) return;
     life.cell.event = null;
+    this.#questions.drop();
     life.abort.abort(new MillraceError('MR_ABORTED', `task ${this.id} has ended`));
     life.instance.close();
   }
+}
 
-  #alive(): TaskLife {
-    assert(this.#life !== undefined, 'a task was used before it was recovered', { task: this.id });
-    return this.#life;
-  }
+function sum(counts: ReadonlyMap<string, number>): number {
+  let total = 0;
+  for (const count of counts.values()) total += count;
+  return total;
 }

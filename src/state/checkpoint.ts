@@ -1,67 +1,38 @@
 /**
- * Checkpoints: the changelog of a task, applied to rows of its broker's store up to a position.
+ * Taking checkpoints: the changelog of a task, applied to what is stored of its state up to a position.
  *
- * ```
- * table 'state':  u32 state id, 0x00          → f64 position: the changelog is applied up to here
- *                 u32 state id, 0x01, row key → value
- *                 u32 state id, 0x02, head    → u32 length, row key, value   — for row keys too long for the store
- * ```
+ * A step reads some changelog frames, works out which pages change, and writes them in small transactions that hold nobody up for long: each
+ * leaves every row in its place, and the last one moves the position. In between, the store holds rows that are ahead of the position. That does no harm: the changelog behind the
+ * position is still there, and whoever recovers applies it all, whole values every time. What is never there is a row that is not committed,
+ * since a checkpoint is taken from the changelog and never from memory.
  *
- * The head of a long row key is what stands in front of the canonical key, then the SHA-256 of all of it: long rows sort by window
- * as well, so that expiry is two ranges.
- *
- * A step applies whole changelog frames and moves the position in the same transaction, so a checkpoint is always exactly
- * some prefix of the changelog. It is taken from the changelog and never from memory: what is not committed cannot get in.
- * A step that finds the position moved by another changes nothing: a former owner that wakes up late does no harm.
+ * Each transaction counts one write more, and is refused when somebody else has written since: a former owner that wakes up late does
+ * no harm. Two that go on at once make each other start over.
  *
  * @module
  */
-import { createHash } from 'node:crypto';
-
 import type { Broker, PartitionReader } from '../broker/broker.ts';
 import type { FrameView } from '../broker/frame-view.ts';
 import { MillraceError } from '../core/errors.ts';
-import type { KvReader, KvTransaction } from '../kv/kv.ts';
-import { readRow, rowPrefixes, windowedRow } from './row-key.ts';
-
-const TABLE = 'state';
-const POSITION = 0;
-const ROW = 1;
-const LONG_ROW = 2;
-
-/** Longest row key that is stored as it is, in bytes: every store takes it with the five bytes in front. */
-const MAX_ROW_KEY_BYTES = 1_000;
-
-/** How many rows are listed at once before they are removed. */
-const RANGE = 1_000;
+import { changesOf } from './changes.ts';
+import type { Changes } from './changes.ts';
+import { CheckpointReader, headAddress, headValue, TABLE } from './checkpoint-rows.ts';
+import type { CheckpointHead } from './checkpoint-rows.ts';
+import { changeLong, expireRange, mergeRows } from './merge.ts';
+import type { StoreWrite } from './merge.ts';
 
 /** How much of a changelog one step applies, at most, unless a single frame holds more. */
-const MAX_STEP_BYTES = 2 * 1024 * 1024;
+const MAX_STEP_BYTES = 16 * 1024 * 1024;
 
-/** Offset of the first changelog record that is not in the checkpoint; 0 where there is none. */
-export function checkpointPosition(kv: KvReader, stateId: number): number {
-  const value = kv.get(TABLE, rowAddress(stateId, POSITION));
-  return value === undefined ? 0 : Buffer.from(value).readDoubleLE(0);
-}
+/** How much one transaction writes, about. */
+const MAX_BATCH_BYTES = 1024 * 1024;
+const MAX_BATCH_WRITES = 1_024;
 
-/** Every row of a checkpoint. */
-export function* checkpointRows(
-  kv: KvReader,
-  stateId: number,
-): IterableIterator<readonly [rowKey: Uint8Array, value: Uint8Array]> {
-  for (const { key, value } of kv.range(TABLE, {
-    from: rowAddress(stateId, ROW),
-    to: rowAddress(stateId, LONG_ROW),
-  }))
-    yield [key.subarray(5), value];
-  for (const { value } of kv.range(TABLE, {
-    from: rowAddress(stateId, LONG_ROW),
-    to: rowAddress(stateId, LONG_ROW + 1),
-  })) {
-    const length = Buffer.from(value.buffer, value.byteOffset, 4).readUInt32LE(0);
-    yield [value.subarray(4, 4 + length), value.subarray(4 + length)];
-  }
-}
+/** A checkpoint is not worth its while for fewer changelog entries. */
+const LEAST_BEHIND = 50_000;
+
+/** A recovery replays at most so many, which takes it less than a second. */
+const MOST_BEHIND = 500_000;
 
 /** What a step did. */
 export interface CheckpointStep {
@@ -72,10 +43,18 @@ export interface CheckpointStep {
 }
 
 /**
- * Applies the next changelog frames of a task, about 2 MiB of them, then deletes them from the changelog.
+ * Whether a checkpoint should be taken of a state of `rows` rows when `behind` changelog entries are not in it. Many changes at once cost less
+ * each, since they meet in the same pages; too many make a recovery slow.
+ */
+export function checkpointDue(behind: number, rows: number): boolean {
+  return behind >= Math.min(Math.max(LEAST_BEHIND, rows), MOST_BEHIND);
+}
+
+/**
+ * Applies the next changelog frames of a task, about 16 MiB of them, then deletes them from the changelog.
  * Call again until it is complete. Two callers at once do no harm: one of them gets nothing done.
  *
- * @throws `MR_CORRUPT` when checkpoint and changelog do not belong together.
+ * @throws `MR_CORRUPT` when checkpoint and changelog do not belong together, or a checksum is wrong.
  */
 export async function checkpointStep(
   broker: Broker,
@@ -83,9 +62,11 @@ export async function checkpointStep(
   partition: number,
   stateId: number,
 ): Promise<CheckpointStep> {
-  const from = checkpointPosition(broker.state, stateId);
+  const reader = new CheckpointReader(broker.state, stateId, `${changelog}[${partition}]`);
+  const head = reader.head();
+  const from = head.position;
   const { start, end } = await broker.bounds(changelog, partition);
-  const moved = checkpointPosition(broker.state, stateId);
+  const moved = reader.head().position;
   if (!Object.is(moved, from)) return { position: moved, complete: false };
   checkPosition(changelog, partition, from, start, end);
   const { frames, complete } = await nextFrames(broker.reader(changelog, partition, from));
@@ -95,19 +76,16 @@ export async function checkpointStep(
     if (start < from) await broker.truncate(changelog, partition, from);
     return { position: from, complete };
   }
-  const rows = latestRows(frames);
-  const position = await broker.state.transact((txn) => {
-    const now = checkpointPosition(txn, stateId);
-    if (now !== from) return now;
-    for (const [rowKey, value] of rows.values()) applyRow(txn, stateId, rowKey, value);
-    const row = Buffer.alloc(8);
-    row.writeDoubleLE(last.end);
-    txn.put(TABLE, rowAddress(stateId, POSITION), row);
-    return last.end;
-  });
-  if (position !== last.end) return { position, complete: false };
-  await broker.truncate(changelog, partition, position);
-  return { position, complete };
+  const batches = new Batches(broker, stateId, head);
+  if (!(await apply(batches, reader, stateId, changesOf(frames), last.end)))
+    return { position: reader.head().position, complete: false };
+  await broker.truncate(changelog, partition, last.end);
+  return { position: last.end, complete };
+}
+
+/** The offset up to which a checkpoint is applied; 0 where there is none. @throws `MR_CORRUPT` */
+export function checkpointPosition(kv: Broker['state'], stateId: number, task?: string): number {
+  return new CheckpointReader(kv, stateId, task).head().position;
 }
 
 /**
@@ -143,70 +121,64 @@ async function nextFrames(
   return { frames, complete: false };
 }
 
-/** The last word of the frames on each row, in the order in which the last words were said. */
-function latestRows(
-  frames: readonly FrameView[],
-): Map<string, readonly [Uint8Array, Uint8Array | null]> {
-  const rows = new Map<string, readonly [Uint8Array, Uint8Array | null]>();
-  for (const frame of frames)
-    for (let i = 0; i < frame.count; i++) {
-      const rowKey = frame.key(i) as Uint8Array;
-      const id = Buffer.from(rowKey.buffer, rowKey.byteOffset, rowKey.byteLength).toString(
-        'latin1',
-      );
-      rows.delete(id);
-      rows.set(id, [rowKey, frame.value(i)]);
-    }
-  return rows;
-}
-
-function applyRow(
-  txn: KvTransaction,
+/** `false` when somebody else was at it. */
+async function apply(
+  batches: Batches,
+  reader: CheckpointReader,
   stateId: number,
-  rowKey: Uint8Array,
-  value: Uint8Array | null,
-): void {
-  const row = readRow(rowKey);
-  if (row.expired) {
-    const prefixes = rowPrefixes(row.store);
-    const to = windowedRow(prefixes, row.start, new Uint8Array());
-    for (const kind of [ROW, LONG_ROW])
-      removeRange(txn, rowAddress(stateId, kind, prefixes.windowed), rowAddress(stateId, kind, to));
-    return;
+  { expired, rows, long }: Changes,
+  position: number,
+): Promise<boolean> {
+  for (const range of expired)
+    for (const writes of expireRange(reader, stateId, range))
+      if (batches.add(writes) && !(await batches.flush())) return false;
+  // What is merged next reads the pages anew.
+  if (expired.length > 0 && !(await batches.flush())) return false;
+  for (const merged of [mergeRows(reader, stateId, rows), changeLong(stateId, long)])
+    for (const writes of merged) if (batches.add(writes) && !(await batches.flush())) return false;
+  return await batches.flush(position);
+}
+
+/** Writes to the store, some at a time. */
+class Batches {
+  readonly #broker: Broker;
+  readonly #stateId: number;
+  #head: CheckpointHead;
+  #writes: StoreWrite[] = [];
+  #bytes = 0;
+
+  constructor(broker: Broker, stateId: number, head: CheckpointHead) {
+    this.#broker = broker;
+    this.#stateId = stateId;
+    this.#head = head;
   }
-  const long = rowKey.length > MAX_ROW_KEY_BYTES;
-  const address = long
-    ? rowAddress(stateId, LONG_ROW, headOf(rowKey, row.key))
-    : rowAddress(stateId, ROW, rowKey);
-  if (value === null) txn.remove(TABLE, address);
-  else txn.put(TABLE, address, long ? withRowKey(rowKey, value) : value);
-}
 
-function removeRange(txn: KvTransaction, from: Uint8Array, to: Uint8Array): void {
-  for (let at = from; ;) {
-    const keys = Array.from(txn.range(TABLE, { from: at, to, limit: RANGE }), ({ key }) => key);
-    for (const key of keys) txn.remove(TABLE, key);
-    const last = keys.at(-1);
-    if (last === undefined || keys.length < RANGE) return;
-    at = last;
+  /** Adds writes that belong into one transaction. Tells whether it is time to flush. */
+  add(writes: readonly StoreWrite[]): boolean {
+    for (const write of writes) {
+      this.#writes.push(write);
+      this.#bytes += write.key.length + (write.value?.length ?? 0);
+    }
+    return this.#bytes >= MAX_BATCH_BYTES || this.#writes.length >= MAX_BATCH_WRITES;
   }
-}
 
-function headOf(rowKey: Uint8Array, key: Uint8Array): Buffer {
-  const hash = createHash('sha256').update(rowKey).digest();
-  return Buffer.concat([rowKey.subarray(0, rowKey.length - key.length), hash]);
-}
-
-function withRowKey(rowKey: Uint8Array, value: Uint8Array): Buffer {
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(rowKey.length);
-  return Buffer.concat([length, rowKey, value]);
-}
-
-function rowAddress(stateId: number, kind: number, rest?: Uint8Array): Buffer {
-  const address = Buffer.allocUnsafe(5 + (rest?.length ?? 0));
-  address.writeUInt32BE(stateId, 0);
-  address[4] = kind;
-  if (rest !== undefined) address.set(rest, 5);
-  return address;
+  /** Writes what was added, in one transaction. `false`: somebody else has written meanwhile, and nothing was. */
+  async flush(position: number = this.#head.position): Promise<boolean> {
+    const before = this.#head;
+    const after: CheckpointHead = { position, writes: before.writes + 1 };
+    const writes = this.#writes;
+    const done = await this.#broker.state.transact((txn) => {
+      const now = new CheckpointReader(txn, this.#stateId).head();
+      if (now.writes !== before.writes || now.position !== before.position) return false;
+      for (const { key, value } of writes)
+        if (value === null) txn.remove(TABLE, key);
+        else txn.put(TABLE, key, value);
+      txn.put(TABLE, headAddress(this.#stateId), headValue(after));
+      return true;
+    });
+    this.#head = after;
+    this.#writes = [];
+    this.#bytes = 0;
+    return done;
+  }
 }

@@ -6,17 +6,19 @@
  *   kind 0 (keyed):    canonical key
  *   kind 1 (windowed): u64 big-endian window start + 2^63, canonical key
  *   kind 2 (expired):  u64 big-endian window start + 2^63   — changelog only: every window that starts below it is gone
+ *   kind 3 (timed):    canonical key                        — of a store whose rows expire; the value begins with the time of its last write
  * ```
  *
  * Windowed rows sort by start, so expiry is one range.
  *
  * @module
  */
-import { assert } from '../core/errors.ts';
+import { assert, MillraceError } from '../core/errors.ts';
 
-const KEYED = 0;
-const WINDOWED = 1;
-const EXPIRED = 2;
+export const KEYED = 0;
+export const WINDOWED = 1;
+export const EXPIRED = 2;
+export const TIMED = 3;
 /** What is added to the upper half of a start, so that starts before 1970 sort before the others. */
 const BIAS = 2 ** 31;
 
@@ -28,13 +30,16 @@ export interface RowAddress {
   readonly key: Uint8Array;
   /** The row says that all windows below `start` are gone. */
   readonly expired: boolean;
+  /** The row belongs to a store whose rows expire. */
+  readonly timed: boolean;
 }
 
-/** Prefix of all rows of a store that are keyed, windowed, or marks of expiry. */
+/** Prefix of all rows of a store that are keyed, windowed, marks of expiry, or keyed and timed. */
 export interface RowPrefixes {
   readonly keyed: Buffer;
   readonly windowed: Buffer;
   readonly expired: Buffer;
+  readonly timed: Buffer;
 }
 
 /** The prefixes of `store`; a store has at most 255 bytes of name. */
@@ -43,7 +48,12 @@ export function rowPrefixes(store: string): RowPrefixes {
   assert(name.length <= 255, 'the name of a state store is too long', { store });
   const prefix = (kind: number): Buffer =>
     Buffer.concat([Buffer.of(name.length), name, Buffer.of(kind)]);
-  return { keyed: prefix(KEYED), windowed: prefix(WINDOWED), expired: prefix(EXPIRED) };
+  return {
+    keyed: prefix(KEYED),
+    windowed: prefix(WINDOWED),
+    expired: prefix(EXPIRED),
+    timed: prefix(TIMED),
+  };
 }
 
 /** Row key of `key` in a keyed store. */
@@ -76,10 +86,33 @@ export function readRow(row: Uint8Array): RowAddress {
   const store = bytes.toString('utf8', 1, 1 + length);
   const kind = bytes[1 + length];
   const rest = 2 + length;
-  if (kind === KEYED)
-    return { store, start: Number.NaN, key: bytes.subarray(rest), expired: false };
-  const start = (bytes.readUInt32BE(rest) - BIAS) * 2 ** 32 + bytes.readUInt32BE(rest + 4);
-  return { store, start, key: bytes.subarray(rest + 8), expired: kind === EXPIRED };
+  if (kind === KEYED || kind === TIMED)
+    return {
+      store,
+      start: Number.NaN,
+      key: bytes.subarray(rest),
+      expired: false,
+      timed: kind === TIMED,
+    };
+  const start = readStart(bytes, rest);
+  return { store, start, key: bytes.subarray(rest + 8), expired: kind === EXPIRED, timed: false };
+}
+
+/** The window start that is written at `at`, as {@link windowedRow} writes it. */
+export function readStart(row: Buffer, at: number): number {
+  return (row.readUInt32BE(at) - BIAS) * 2 ** 32 + row.readUInt32BE(at + 4);
+}
+
+/** The least row key above all that begin with `prefix`. */
+export function afterPrefix(prefix: Uint8Array): Buffer {
+  const end = Buffer.from(prefix);
+  for (let at = end.length - 1; at >= 0; at--) {
+    const byte = end[at] as number;
+    if (byte === 0xff) continue;
+    end[at] = byte + 1;
+    return end.subarray(0, at + 1);
+  }
+  throw new MillraceError('MR_INTERNAL', 'a prefix of row keys has no end', { domain: 'internal' });
 }
 
 function writeStart(row: Buffer, start: number, at: number): void {

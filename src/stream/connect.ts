@@ -5,7 +5,7 @@
  */
 import { MillraceError } from '../core/errors.ts';
 import { Feedback } from './feedback.ts';
-import { attach, behind, shareFeedbacks, startFeeds } from './live-node.ts';
+import { attach, behind, shareLooseEnds, startFeeds } from './live-node.ts';
 import type { LiveNode } from './live-node.ts';
 
 /**
@@ -32,10 +32,10 @@ export function connect(from: LiveNode, to: LiveNode): void {
   if (after.has(from)) {
     const feedback = new Feedback(input);
     attach(from, to, feedback.receive);
-    shareFeedbacks(to, feedback);
+    shareLooseEnds(to, feedback);
   } else {
     attach(from, to, input);
-    shareFeedbacks(to);
+    shareLooseEnds(to);
   }
   for (const node of after) if (node.role.role === 'sink') startFeeds(node);
 }

@@ -47,12 +47,47 @@ async function finish(nodes: readonly LiveNode[]): Promise<void> {
     node.refuse();
     node.ending = true;
   }
+  // Those that wait for the values come last, when it is known whether these are complete.
+  const ends = nodes.filter(isEnd);
   try {
-    await flushAll(nodes.map(({ operator }) => operator));
-    for (const feedback of nodes[0]?.feedbacks ?? []) await feedback.idle();
+    await flushAll(nodes.filter((node) => !isEnd(node)).map(({ operator }) => operator));
+    await settle(nodes);
+    await flushAll(ends.map(({ operator }) => operator));
+  } catch (error) {
+    for (const { operator } of ends) operator.fail(error);
+    throw error;
   } finally {
     end(nodes.filter((node) => !node.ended));
   }
+}
+
+/** Waits for values that go round cycles, and for those that operators took and their `emit` does not wait for. Throws the first failure. */
+async function settle(nodes: readonly LiveNode[]): Promise<void> {
+  const cycles = nodes[0]?.feedbacks ?? [];
+  const errors: unknown[] = [];
+  for (;;) {
+    let waited = false;
+    // Parents before children, so that what one lets go is waited for in the next.
+    for (const ask of [
+      ...nodes.map(
+        ({ operator }) =>
+          () =>
+            operator.detached?.settled(),
+      ),
+      ...cycles.map((cycle) => () => cycle.idle()),
+    ])
+      try {
+        const pending = ask();
+        if (pending === undefined) continue;
+        waited = true;
+        await pending;
+      } catch (error) {
+        errors.push(error);
+      }
+    // Without cycles nothing comes back to where it was.
+    if (!waited || cycles.length === 0) break;
+  }
+  if (errors.length > 0) throw errors[0];
 }
 
 /**
@@ -70,16 +105,19 @@ export function destroy(node: LiveNode): void {
 /** Ends everything behind a node whose values stopped because of `error`. Returns whether somebody was told. */
 export function fail(node: LiveNode, error: unknown): boolean {
   let told = false;
-  for (const { operator, ended } of behind(node))
-    if (!ended && 'fail' in operator) {
-      (operator as End).fail(error);
+  for (const each of behind(node))
+    if (!each.ended && isEnd(each)) {
+      each.operator.fail(error);
       told = true;
     }
   destroy(node);
   return told;
 }
 
-/** Everything accepted so far by a node, or by those in front of it, is finished. */
+/**
+ * Everything accepted so far by a node, or by those in front of it, is finished. Rejects with what failed after its `emit` was answered and
+ * nobody has heard of yet.
+ */
 export async function drain(node: LiveNode): Promise<void> {
   const nodes = [...before(node)];
   await Promise.all(
@@ -87,6 +125,18 @@ export async function drain(node: LiveNode): Promise<void> {
       feed === undefined ? [inFlight.settled()] : [feed.done(), inFlight.settled()],
     ),
   );
+  await settleBehind(nodes);
+}
+
+/** What operators behind `nodes` have taken so far is finished, also where no `emit` waits for it. Rejects as {@link drain}. */
+export async function settleBehind(nodes: readonly LiveNode[]): Promise<void> {
+  if (nodes.some(({ detached }) => detached.length > 0))
+    await settle(inTopologicalOrder(nodes, ({ children }) => children));
+}
+
+/** Whether somebody waits at this node for the end. */
+export function isEnd(node: LiveNode): node is LiveNode & { readonly operator: End } {
+  return 'fail' in node.operator;
 }
 
 function end(nodes: readonly LiveNode[]): void {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { close, fail } from './ending.ts';
-import { behind } from './live-node.ts';
+import { close, fail, isEnd, settleBehind } from './ending.ts';
+import { behind, concurrencyBehind } from './live-node.ts';
 import type { LiveNode, ValueFeed } from './live-node.ts';
 
 /**
@@ -16,7 +16,7 @@ export async function emitAll(
   values: Iterable<unknown> | AsyncIterable<unknown>,
   goOn?: () => boolean,
 ): Promise<void> {
-  const atOnce = Math.max(...[...behind(node)].map(({ concurrency }) => concurrency));
+  const atOnce = concurrencyBehind(node);
   const underWay = atOnce === 1 ? undefined : new UnderWay(atOnce);
   try {
     // `for await` would put a promise between any two values.
@@ -88,10 +88,15 @@ export class Feed implements ValueFeed {
     if (this.#run !== undefined) return;
     const run = this.#feed();
     this.#run = run;
+    // Somebody has to hear of what goes wrong. If nobody waits, that is the process: an unhandled rejection.
     void run.then(
-      () => close(this.#node),
+      async () => {
+        const told = [...behind(this.#node)].some(isEnd);
+        await close(this.#node).catch((error: unknown) => {
+          if (!told && !this.#watched) throw error;
+        });
+      },
       (error: unknown) => {
-        // Somebody has to hear of it. If nobody waits, that is the process: an unhandled rejection.
         if (!fail(this.#node, error) && !this.#watched) throw error;
       },
     );
@@ -106,5 +111,6 @@ export class Feed implements ValueFeed {
     // Whoever is declared in the same go as the first listener gets all values too.
     await Promise.resolve();
     await emitAll(this.#node, this.#values, () => this.#node.accepting);
+    await settleBehind([this.#node]);
   }
 }

@@ -60,7 +60,7 @@ export function sourceNode(kind: string, source: NodeSource | null, name?: strin
 /**
  * Adds a node to the graph of an app, behind others. The same parent may be given twice, for two inputs.
  *
- * @throws {@link MillraceError} `MR_NOT_IN_AN_APP` behind a stream of this process.
+ * @throws {@link MillraceError} `MR_NOT_IN_AN_APP` behind a stream of this process; `MR_ARGUMENT_INVALID` behind a source of an app that runs.
  */
 export function childNode(parents: readonly GraphNode[], description: NodeDescription): GraphNode {
   const nodes = parents.map((parent) => ownNode(parent));
@@ -71,6 +71,11 @@ export function childNode(parents: readonly GraphNode[], description: NodeDescri
         `${node.toString()} is a stream of this process, and an app reads topics; send its values to a topic, and use topic.stream()`,
         { details: { kind: description.kind, stream: node.name ?? node.kind } },
       );
+  for (const { role } of nodes)
+    if (role.role === 'source' && role.source?.sealed !== undefined)
+      throw new MillraceError('MR_ARGUMENT_INVALID', role.source.sealed, {
+        details: { kind: description.kind, source: role.source.name },
+      });
   const child = new Node(description);
   for (const node of nodes) link(node, child);
   return child;

@@ -6,8 +6,14 @@
  * @module
  */
 
+/** Something that was accepted, until it is finished. */
+export interface Work {
+  /** It has finished or failed. To be called once. */
+  readonly done: () => void;
+}
+
 /** Events accepted between two calls of `drain`. */
-class Generation {
+class Generation implements Work {
   count = 0;
   #finished: (() => void)[] = [];
 
@@ -43,6 +49,19 @@ export class InFlight {
     generation.count += 1;
     // The caller gets what follows, not `event`: a rejection that nobody looks at must stay visible.
     return event.then(generation.done, generation.failed);
+  }
+
+  /** Counts something until it says that it is done. */
+  begin(): Work {
+    this.#current.count += 1;
+    return this.#current;
+  }
+
+  /** Whether nothing is counted. */
+  get idle(): boolean {
+    if (this.#current.count > 0) return false;
+    for (const { count } of this.#earlier) if (count > 0) return false;
+    return true;
   }
 
   /** Resolves when the events accepted so far have finished or failed. Those that come later are not waited for. */

@@ -11,6 +11,8 @@
  */
 import { MillraceError } from '../core/errors.ts';
 import type { EventCell } from '../core/event.ts';
+import { keepContext, mayLeave, mayWait } from '../core/flight.ts';
+import type { Resume } from '../core/flight.ts';
 import { Fifo } from './fifo.ts';
 import type { Receive } from './operator.ts';
 
@@ -20,6 +22,7 @@ export const MAX_WAITING = 10_000;
 interface Waiting {
   readonly value: unknown;
   readonly event: EventCell | null;
+  readonly resume: Resume;
   readonly resolve: (outcome: void | Promise<void>) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -50,8 +53,10 @@ export class Backlog {
         `${MAX_WAITING} values wait for ${this.#node}: emit was called ${MAX_WAITING} times without awaiting; await each emit, or use emitAll`,
         { retryable: true, details: { node: this.#node, waiting: MAX_WAITING } },
       );
+    // Whoever has taken it back goes on without it.
+    if (!mayWait(event)) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#waiting.add({ value, event, resolve, reject });
+      this.#waiting.add({ value, event, resume: keepContext(event), resolve, reject });
     });
   }
 
@@ -59,8 +64,12 @@ export class Backlog {
   runOne(run: Receive): void {
     const next = this.#waiting.take();
     if (next === undefined) return;
+    if (!mayLeave(next.event)) {
+      next.resolve();
+      return;
+    }
     try {
-      next.resolve(run(next.value, next.event));
+      next.resolve(next.resume(() => run(next.value, next.event)));
     } catch (error) {
       next.reject(error);
     }

@@ -7,6 +7,7 @@
  * @module
  */
 import { MillraceError } from '../core/errors.ts';
+import type { Detached } from './detached.ts';
 import type { Feedback } from './feedback.ts';
 import { link, Node, reachable, unlink } from './graph.ts';
 import type { NodeDescription } from './graph.ts';
@@ -37,6 +38,8 @@ export class LiveNode extends Node {
   feed: ValueFeed | undefined;
   /** Edges that close a cycle, anywhere in the graph that this node belongs to. */
   feedbacks: readonly Feedback[] = [];
+  /** Operators of that graph that go on with values after their `emit` has been answered. */
+  detached: readonly Detached[] = [];
   /** Whether `emit` takes values. */
   accepting = true;
   /** Whether somebody is about to end it. */
@@ -45,7 +48,7 @@ export class LiveNode extends Node {
   ended = false;
   /** Under way or done, once it was asked for. */
   closing: Promise<void> | undefined;
-  /** `accepting`, and no cycle to wait for: the one thing that `emit` has to look at. */
+  /** `accepting`, no cycle to wait for, nobody to ask for failures: the one thing that `emit` has to look at. */
   #direct = true;
 
   /** @throws what its operator throws when it is made; then there is no node. */
@@ -54,7 +57,11 @@ export class LiveNode extends Node {
     this.scope = scope;
     this.operator = operatorOf(description.make(this.output, scope));
     for (const [i, parent] of parents.entries()) attach(parent, this, inputAt(this.operator, i));
-    if (parents.some((parent) => parent.feedbacks.length > 0)) shareFeedbacks(this);
+    if (
+      this.operator.detached !== undefined ||
+      parents.some(({ feedbacks, detached }) => feedbacks.length > 0 || detached.length > 0)
+    )
+      shareLooseEnds(this);
     if (parents.length > 0 && parents.every((parent) => parent.ended)) endEmpty(this);
     else if (this.role.role === 'sink') startFeeds(this);
   }
@@ -72,10 +79,11 @@ export class LiveNode extends Node {
     this.#direct = false;
   }
 
-  /** Makes `emit` wait for these cycles too. */
-  follow(feedbacks: readonly Feedback[]): void {
+  /** Makes `emit` wait for these cycles, and ask these operators for failures. */
+  follow(feedbacks: readonly Feedback[], detached: readonly Detached[]): void {
     this.feedbacks = feedbacks;
-    this.#direct = this.accepting && feedbacks.length === 0;
+    this.detached = detached;
+    this.#direct = this.accepting && feedbacks.length === 0 && detached.length === 0;
   }
 
   /** To be called after an edge behind this node has changed. */
@@ -97,7 +105,10 @@ export class LiveNode extends Node {
         { details: { stream: this.name ?? this.kind } },
       );
     const pending = this.output.next(value, null);
-    if (pending === undefined && this.feedbacks.every((feedback) => feedback.quiet)) return;
+    if (pending === undefined && this.feedbacks.every((feedback) => feedback.quiet)) {
+      for (const work of this.detached) work.report();
+      return;
+    }
     return this.inFlight.track(this.#waitForCycles(pending));
   }
 
@@ -119,6 +130,7 @@ export class LiveNode extends Node {
       }
     }
     if (failure !== undefined) throw failure.error;
+    for (const work of this.detached) work.report();
   }
 }
 
@@ -145,14 +157,20 @@ export function before(node: LiveNode): Set<LiveNode> {
   return reachable([node], ({ parents }) => parents);
 }
 
-/** Lets every node of a graph know of all the cycles in it. */
-export function shareFeedbacks(node: LiveNode, added?: Feedback): void {
+/** How many values the nodes behind `node` work on at once: the most that one of them does. */
+export function concurrencyBehind(node: LiveNode): number {
+  return Math.max(...[...behind(node)].map(({ concurrency }) => concurrency));
+}
+
+/** Lets every node of a graph know of all the cycles in it, and of all operators with detached work. */
+export function shareLooseEnds(node: LiveNode, added?: Feedback): void {
   const graph = reachable([node], ({ parents, children }) => [...parents, ...children]);
   const feedbacks = new Set(added === undefined ? [] : [added]);
   for (const each of graph) for (const feedback of each.feedbacks) feedbacks.add(feedback);
-  if (feedbacks.size === 0) return;
+  const detached = [...graph].flatMap(({ operator }) => operator.detached ?? []);
+  if (feedbacks.size === 0 && detached.length === 0) return;
   const all = [...feedbacks];
-  for (const each of graph) each.follow(all);
+  for (const each of graph) each.follow(all, detached);
 }
 
 /** Somebody listens at `node`: sources in front of it that have values of their own begin. */

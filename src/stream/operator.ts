@@ -8,6 +8,8 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { EventCell } from '../core/event.ts';
+import type { Detached } from './detached.ts';
+import type { Policy } from './policy.ts';
 
 /**
  * Takes one value. Returns nothing when the value has been dealt with, or a promise of that moment: the caller waits for
@@ -27,6 +29,8 @@ export interface Output {
 export interface Operator {
   /** One per parent, in their order; or one that all parents share. */
   readonly inputs: readonly Receive[];
+  /** What it goes on with after the `emit` has been answered, in a process. Tasks have no such operators: a commit would not wait for it. */
+  readonly detached?: Detached | undefined;
   /** All parents have ended: send what is held back. Called once. */
   flush?(): void | Promise<void>;
   /** Let go of timers and other resources. Called once, after `flush` or instead of it. */
@@ -48,6 +52,8 @@ export interface Scope {
   readonly clock: Clock;
   /** State that lives and dies with the instance in a process, and is committed with the task in an app. */
   state<S>(start: () => S): OperatorState<S>;
+  /** `next` under a policy: what fails is taken back as far as the scope can, then dealt with. */
+  guard(policy: Policy, next: Receive): Receive;
 }
 
 /**

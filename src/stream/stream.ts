@@ -9,9 +9,10 @@
 import { inspect } from 'node:util';
 import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
+import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
 import { validName } from '../core/names.ts';
-import type { Key, KeyFields } from '../core/types.ts';
+import type { Awaitable, Key, KeyFields } from '../core/types.ts';
 import { collect, iterate } from './branch.ts';
 import { connect } from './connect.ts';
 import type { DELETE } from './delete.ts';
@@ -19,23 +20,33 @@ import { close, destroy, drain } from './ending.ts';
 import { emitAll, Feed } from './feed.ts';
 import { childNode, Node, ownNode, sourceNode, unlink } from './graph.ts';
 import type { NodeDescription } from './graph.ts';
-import { detach, LiveNode } from './live-node.ts';
-import type { GraphNode, NodeRole } from './node.ts';
-import type { Change, SinkTarget, TableKeyedBy } from './operator.ts';
+import { concurrencyBehind, detach, LiveNode } from './live-node.ts';
+import type { GraphNode, IterateOptions } from './node.ts';
+import type { Accepts, Change, SinkTarget, TableKeyedBy } from './operator.ts';
 import { accumulate } from './operators/accumulate.ts';
+import { buffer } from './operators/buffer.ts';
+import { echo } from './operators/echo.ts';
 import { enumerate } from './operators/enumerate.ts';
+import { events } from './operators/events.ts';
 import { filter } from './operators/filter.ts';
 import { flatten } from './operators/flatten.ts';
 import { groupBy } from './operators/group-by.ts';
 import { items } from './operators/items.ts';
 import { map } from './operators/map.ts';
+import { onError } from './operators/on-error.ts';
 import { pluck } from './operators/pluck.ts';
+import { processors } from './operators/processors.ts';
 import { sink } from './operators/sink.ts';
 import { starmap } from './operators/starmap.ts';
+import { take } from './operators/take.ts';
 import { tap } from './operators/tap.ts';
+import { through } from './operators/through.ts';
 import { union } from './operators/union.ts';
 import { update } from './operators/update.ts';
+import { policyOf } from './policy.ts';
+import type { OnError } from './policy.ts';
 import { processScope } from './process-scope.ts';
+import type { EventView } from './stream-event.ts';
 
 /** What a stream in a process takes. */
 export interface StreamOptions {
@@ -74,6 +85,19 @@ export interface GroupByOptions {
   readonly partitions?: number | undefined;
 }
 
+/** What `take` takes besides the size of the groups. */
+export interface TakeOptions {
+  /** A group goes on at the latest so long after its first value, with what there is. Default: when it is full. Not in an app. */
+  readonly within?: Duration | undefined;
+  /** Durable name of the state in an app. Default: the operator's. */
+  readonly name?: string | undefined;
+}
+
+/** Something whose values can be read as a stream: a topic. */
+export interface Readable<out V, out K> {
+  stream(): Stream<V, K>;
+}
+
 /** One stream for each type of a tuple. */
 export type Streams<U extends readonly unknown[]> = { [I in keyof U]: Stream<U[I], unknown> };
 
@@ -84,9 +108,9 @@ export interface Sink<T> extends Disposable {
   destroy(): void;
 }
 
-const passing: NodeRole = { role: 'operator', transparent: true, stateful: false };
-const changing: NodeRole = { role: 'operator', transparent: false, stateful: false };
-const remembering: NodeRole = { role: 'operator', transparent: false, stateful: true };
+const passing = { role: 'operator', transparent: true, stateful: false } as const;
+const changing = { role: 'operator', transparent: false, stateful: false } as const;
+const remembering = { role: 'operator', transparent: false, stateful: true } as const;
 
 /**
  * A stream of values of type `T`. `K` is what they are keyed by: `null` in a process and for topics without keys, until `groupBy`.
@@ -154,7 +178,8 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    *
    * Do not wait for it in a function of the same graph: that would wait for itself. {@link Stream.connect} closes cycles.
    *
-   * @throws what functions throw, see {@link Stream}. {@link MillraceError} `MR_CLOSED` after `close` and `destroy`; `MR_OVERFLOW`
+   * @throws what functions throw, see {@link Stream}. What has failed behind a `buffer`, or in a group that `take` sent by the clock, since
+   * somebody was told last; this value has been taken then all the same. {@link MillraceError} `MR_CLOSED` after `close` and `destroy`; `MR_OVERFLOW`
    * (retryable) when 10,000 values wait in front of one operator, because `emit` was not awaited; `MR_TEMPLATE` on the stream of a
    * topic.
    */
@@ -184,17 +209,33 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * While `capacity` values (default 1,000) have not been taken, `emit` waits. When `signal` aborts, the next or pending `next()` rejects
    * with `MR_ABORTED`.
    *
-   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a capacity that is not an integer from 1; `MR_TEMPLATE` on the stream of a topic.
+   * The stream of a topic is iterated apart from the tasks of the app, as in an `app.task`: by a group of its own, named after the topic or by
+   * `group`, which begins where the app's option `startFrom` says and goes on behind what was finished. A value is finished when the loop asks
+   * for the next one. Loops of several processes share the partitions. There is no end but `break` and `signal`. In the order of each partition, at
+   * least once: the value that a loop has when it is left comes again. Tables can be queried in the loop, not written.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a capacity that is not an integer from 1, or an option that the stream cannot have;
+   * `MR_TEMPLATE` behind operators on a topic, for which there are agents. The rest rejects `next()`: `MR_NAME_TAKEN` when the process iterates as
+   * that group already, and what makes workers fail.
    */
-  iterate(
-    options: {
-      readonly capacity?: number | undefined;
-      readonly signal?: AbortSignal | undefined;
-    } = {},
-  ): AsyncIterableIterator<T> {
-    const { capacity = 1_000, signal } = options;
-    const live = this.#mustLive('iterate', 'declare a sink or an agent on it to see its values');
-    return iterate(live, capacity, signal) as AsyncIterableIterator<T>;
+  iterate(options: IterateOptions = {}): AsyncIterableIterator<T> {
+    const { capacity, signal, group } = options;
+    if (this.#live === undefined && capacity === undefined) {
+      const { role } = this['~node'];
+      const source = role.role === 'source' ? role.source : null;
+      if (source?.iterate !== undefined) return source.iterate(options) as AsyncIterableIterator<T>;
+    }
+    const live = this.#mustLive(
+      'iterate',
+      "iterate the topic's own stream, without capacity, or declare a sink or an agent on it",
+    );
+    if (group !== undefined)
+      throw new MillraceError(
+        'MR_OPTION_INVALID',
+        `iterate was given the group ${JSON.stringify(group)}, but ${this.toString()} is a stream of this process and has no position to keep; leave it out`,
+        { details: { option: 'group', value: group } },
+      );
+    return iterate(live, capacity ?? 1_000, signal) as AsyncIterableIterator<T>;
   }
 
   /** Replaces each value by what `fn` makes of it, awaited. See `operators/map.ts`. */
@@ -252,6 +293,33 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
       role: passing,
       make: tap(fn as (value: unknown) => unknown),
     });
+  }
+
+  /** Passes each value through functions, one after the other, each awaited. See `operators/processors.ts`. */
+  processors(...fns: ((value: T) => Awaitable<T>)[]): Stream<T, K> {
+    return this.#derive<T>({
+      kind: 'processors',
+      role: changing,
+      make: processors(fns as ((value: unknown) => unknown)[]),
+    });
+  }
+
+  /** Sends each value to topics and agents as well, and passes it on as it came. See `operators/echo.ts`. */
+  echo(...targets: Accepts<T>[]): Stream<T, K> {
+    return this.#derive<T>({ kind: 'echo', role: passing, make: echo(targets) });
+  }
+
+  /**
+   * Sends each value to a topic of the same app, and goes on from there: what follows reads the topic, in tasks of its own, and sees what others
+   * send to it too. See `operators/through.ts`.
+   *
+   * @throws {@link MillraceError} `MR_NOT_IN_AN_APP` on a stream in a process, or of another app than the topic's; `MR_ARGUMENT_INVALID` for
+   * what is no topic, and while the app runs.
+   */
+  through<V, K2>(topic: Accepts<T> & Readable<V, K2>): Stream<V, K2> {
+    const source = through(topic, this['~node']);
+    this.#derive({ kind: 'through', role: { role: 'sink', target: topic }, make: sink(topic) });
+    return templateStream<V, K2>(source);
   }
 
   /** Numbers the values from `start` (default 0); per key on a keyed stream. See `operators/enumerate.ts`. */
@@ -319,6 +387,57 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
         'returnsState',
       ),
     });
+  }
+
+  /**
+   * Deals with what fails behind it: `'skip'`, `retry({ times })`, `deadLetter(topic)`, or some of them joined by `orElse`. In an app everything
+   * that the value has changed behind it is taken back first, and the policy nearest to a failure decides. A record that cannot be decoded is
+   * dealt with by the policy that stands first behind its topic. See `operators/on-error.ts`.
+   */
+  onError(policy: OnError): Stream<T, K> {
+    const checked = policyOf(policy, 'the policy of onError');
+    return this.#derive<T>({
+      kind: 'onError',
+      role: { role: 'operator', transparent: true, stateful: false, policy: checked },
+      make: onError(checked),
+    });
+  }
+
+  /**
+   * Groups of `count` values, as arrays; with `within`, at the latest so long after the first value of a group. One group at a time per key on a
+   * keyed stream. `close` sends what is left. See `operators/take.ts`.
+   */
+  take(count: number, options: TakeOptions = {}): Stream<T[], K> {
+    const { within, name } = options;
+    return this.#derive<T[]>({
+      kind: 'take',
+      name,
+      role:
+        within === undefined
+          ? remembering
+          : { ...remembering, holds: 'leave within out, or take in an agent: stream.take(…)' },
+      make: take(count, within),
+    });
+  }
+
+  /**
+   * Lets the emitter run ahead of what follows by up to `capacity` values. Only in a process. See `operators/buffer.ts`.
+   */
+  buffer(capacity: number): Stream<T, K> {
+    const behind = (): number => {
+      const node = buffered['~node'];
+      return node instanceof LiveNode ? concurrencyBehind(node) : 1;
+    };
+    const buffered: Stream<T, K> = this.#derive<T>({
+      kind: 'buffer',
+      role: {
+        ...passing,
+        holds:
+          'leave it out: the topics of an app are its buffers, and a task reads no faster than it works',
+      },
+      make: buffer(capacity, behind),
+    });
+    return buffered;
   }
 
   /** The values of this stream and of others as they come. A stream that is given twice counts once. See `operators/union.ts`. */
@@ -429,6 +548,11 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
+  /** Replaces each value by its event: with key, event time, headers and place. See `operators/events.ts`. */
+  events(): Stream<EventView<T, K>, K> {
+    return this.#derive<EventView<T, K>>({ kind: 'events', role: changing, make: events() });
+  }
+
   /** Puts the key in front of each value, `null` where there is none. See `operators/items.ts`. */
   items(): Stream<[K, T], K> {
     return this.#derive<[K, T]>({ kind: 'items', role: changing, make: items() });
@@ -480,8 +604,9 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   }
 
   /**
-   * Resolves when every event that this stream and those in front of it have accepted so far is finished or has failed. Behind
-   * `Stream.from`, when all its values are through; rejects if that failed, and with `MR_TEMPLATE` on the stream of a topic.
+   * Resolves when every event that this stream and those in front of it have accepted so far is finished or has failed, also what is in buffers
+   * behind them. Behind `Stream.from`, when all its values are through; rejects if that failed, with what failed behind a buffer and nobody was
+   * told of, and with `MR_TEMPLATE` on the stream of a topic.
    */
   async drain(): Promise<void> {
     await drain(this.#mustLive('drain', 'the app commits what is finished by itself'));

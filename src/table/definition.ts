@@ -4,15 +4,17 @@
  * @module
  */
 import type { Codec } from '../codec/codec.ts';
+import type { Clock } from '../core/clock.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { EventCell, KeyRef } from '../core/event.ts';
 import type { TablePort } from '../stream/operator.ts';
 import { DELETE } from '../stream/delete.ts';
-import type { Processing } from './processing.ts';
+import type { Finder } from './processing.ts';
 
 /** What a table needs from its app. */
 export interface TableHost {
-  readonly processing: Processing;
+  readonly processing: Finder;
+  readonly clock: Clock;
   /** Committed rows of a keyed table, from all partitions. */
   rows(table: string, codec: Codec<unknown>): AsyncIterableIterator<readonly [KeyRef, unknown]>;
   /** Committed rows of a windowed table, from all partitions. */
@@ -22,6 +24,24 @@ export interface TableHost {
   ): AsyncIterableIterator<readonly [start: number, KeyRef, unknown]>;
   /** A table was given windows: from now on it is only used through them. */
   declare(table: TablePort): void;
+  /** Where the rows of a table live; `undefined` while there are none. */
+  home(table: string): Promise<TableHome | undefined>;
+  /** Has the owner of a task answer a question (`query.ts`). @throws as `Broker.ask`. */
+  ask(task: string, question: Uint8Array, options: AskLimits): Promise<Uint8Array>;
+  /** Answers a question from what is stored of a task, beside its owner. */
+  stored(task: string, question: Uint8Array): Promise<Uint8Array>;
+}
+
+/** Which tasks hold the rows of a table: those of this sub-topology, split by the canonical bytes of the key. */
+export interface TableHome {
+  readonly subTopology: string;
+  readonly partitions: number;
+}
+
+/** How long to wait for an answer. */
+export interface AskLimits {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A checked declaration. */
@@ -30,6 +50,8 @@ export interface TableDefinition {
   readonly codec: Codec<unknown>;
   /** What reading a missing row gives. */
   readonly default: (() => unknown) | undefined;
+  /** How long a row lives after it was written last, in milliseconds of stream time. Default: for ever. */
+  readonly ttlMs?: number | undefined;
 }
 
 /** The key of the event that a declared update is about. @throws `MR_KEY_MISSING` */

@@ -6,7 +6,8 @@
  */
 import { MillraceError } from '../core/errors.ts';
 import type { GraphNode } from '../stream/node.ts';
-import { findComponents, findRegions, isAsynchronous, nameOf } from './regions.ts';
+import { isAsynchronous, nameOf } from './nodes.ts';
+import { findComponents, findRegions } from './regions.ts';
 import type { AppGraph, Region } from './regions.ts';
 import { changelogTopic } from './topology.ts';
 import type { SubTopology, Topology, TopologyCut, TopologyInput } from './topology.ts';
@@ -137,6 +138,9 @@ class Builder {
     const closed = this.#graph.closed.filter(({ node }) =>
       component.some(({ root }) => root === node),
     );
+    const changes = (this.#graph.changes ?? []).filter(({ node }) =>
+      component.some(({ root }) => root === node),
+    );
     if (inputs.length === 0)
       throw new MillraceError(
         'MR_TOPOLOGY_INVALID',
@@ -168,8 +172,10 @@ class Builder {
       cuts: this.#cuts(name, partitions, component, closed),
       tables: tables.toSorted(),
       closed: closed.map(({ node, table }) => ({ node, table })),
+      changes: changes.map(({ node, table }) => ({ node, table })),
       states,
       agents,
+      through: this.#through(nodes),
       asynchronous: agents.length > 0,
       partitions,
     };
@@ -203,6 +209,8 @@ class Builder {
       const reaching = component
         .filter((region) => region.cuts.includes(node))
         .map(({ root }) => root);
+      // What closed windows do to a table comes out of its changes.
+      const changed = (this.#graph.changes ?? []).some((source) => reaching.includes(source.node));
       return {
         node,
         topic: this.#repartitionTopic(base),
@@ -211,7 +219,7 @@ class Builder {
         delayMs: Math.max(
           0,
           ...closed
-            .filter((source) => reaching.includes(source.node))
+            .filter((source) => changed || reaching.includes(source.node))
             .map(({ graceMs }) => graceMs),
         ),
       };
@@ -239,6 +247,19 @@ class Builder {
     }
     const [only] = topics;
     return topics.size === 1 ? only : undefined;
+  }
+
+  #through(nodes: ReadonlySet<GraphNode>): SubTopology['through'] {
+    const names = new Set(
+      [...nodes].flatMap(({ kind, role }) =>
+        kind === 'through' && role.role === 'sink' ? [nameOf(role.target)] : [],
+      ),
+    );
+    return [...names].toSorted().map((topic) => ({
+      topic,
+      // `through` made a source of the topic as well.
+      partitions: this.#graph.sources.find((source) => source.topic === topic)?.partitions ?? 0,
+    }));
   }
 
   #states(name: string, nodes: ReadonlySet<GraphNode>): { node: GraphNode; name: string }[] {

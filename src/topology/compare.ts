@@ -4,6 +4,9 @@
  * @module
  */
 import { MillraceError } from '../core/errors.ts';
+import type { WindowShape } from '../window/definition.ts';
+import { storedName } from './rename.ts';
+import type { Rename } from './rename.ts';
 import type { Topology } from './topology.ts';
 
 /** What is stored with a group: enough to tell which state belongs to what. */
@@ -17,12 +20,13 @@ export interface Fingerprint {
     readonly states: readonly string[];
   }[];
   readonly tables: readonly string[];
-  /** Length of the windows of those that have windows, in milliseconds. */
-  readonly windows: Readonly<Record<string, number>>;
+  /** What the windows are of those that have windows. */
+  readonly windows: Readonly<Record<string, WindowShape>>;
 }
 
-/** The fingerprint of a topology; equal topologies have equal texts. */
-export function fingerprint(topology: Topology): string {
+/** The fingerprint of a topology under its stored names; equal topologies have equal texts. */
+export function fingerprint(topology: Topology, rename: Rename = {}): string {
+  const stored = (name: string): string => storedName(name, rename);
   const value: Fingerprint = {
     format: 1,
     subTopologies: topology.subTopologies
@@ -30,12 +34,14 @@ export function fingerprint(topology: Topology): string {
         name: sub.name,
         partitions: sub.partitions,
         inputs: sub.inputs.map((input) => input.topic).toSorted(),
-        states: [...sub.tables, ...sub.states.map((state) => state.name)].toSorted(),
+        states: [...sub.tables.map(stored), ...sub.states.map((state) => state.name)].toSorted(),
       }))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-    tables: topology.tables.toSorted(),
+    tables: topology.tables.map(stored).toSorted(),
     windows: Object.fromEntries(
-      Object.entries(topology.windows).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+      Object.entries(topology.windows)
+        .map(([table, shape]) => [stored(table), shape] as const)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1)),
     ),
   };
   return JSON.stringify(value);
@@ -80,14 +86,19 @@ export function orphans(stored: string, next: string): readonly string[] {
   for (const table of before.tables)
     if (!after.tables.includes(table) && !found.some((line) => line.startsWith(`- ${table} `)))
       found.push(`- table ${table} is not declared any more`);
-  for (const [table, sizeMs] of Object.entries(before.windows)) {
+  for (const [table, shape] of Object.entries(before.windows)) {
     const wanted = after.windows[table];
-    if (wanted !== sizeMs && after.tables.includes(table))
+    if (String(wanted) !== String(shape) && after.tables.includes(table))
       found.push(
-        `~ table ${table} has windows of ${sizeMs} ms and would have ${wanted === undefined ? 'none' : `windows of ${wanted} ms`}`,
+        `~ table ${table} has ${windowText(shape)} and would have ${wanted === undefined ? 'none' : windowText(wanted)}`,
       );
   }
   return found;
+}
+
+function windowText(shape: WindowShape): string {
+  if (typeof shape === 'number') return `windows of ${shape} ms`;
+  return `windows of ${shape[0]} ms every ${shape[1]} ms`;
 }
 
 /**
@@ -108,7 +119,7 @@ export function checkChange(app: string, stored: string | undefined, next: strin
     throw new MillraceError(
       'MR_TOPOLOGY_CHANGED',
       `app ${app} was changed in a way that would leave stored state behind:\n${lines.map((line) => `  ${line}`).join('\n')}\n` +
-        `Take the change back, or raise the app's version to start afresh.`,
+        `Take the change back, say with the option rename what something was called before, or raise the app's version to start afresh.`,
       { details: { app, changes: lines } },
     );
 }

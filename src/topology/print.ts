@@ -18,8 +18,11 @@ export function printTopology(topology: Topology): string {
     for (const state of sub.states) lines.push(`    state   ${state.name}`);
     for (const agent of sub.agents) lines.push(`    agent   ${agent}`);
     for (const { table } of sub.closed) lines.push(`    closes  windows of ${table}`);
+    for (const { table } of sub.changes) lines.push(`    follows changes of ${table}`);
     for (const cut of sub.cuts)
       lines.push(`    feeds   ${cut.topic} (${many(cut.partitions, 'partition')})`);
+    for (const { topic, partitions } of sub.through)
+      lines.push(`    feeds   ${topic} (${many(partitions, 'partition')})`);
   }
   return lines.join('\n');
 }

@@ -1,9 +1,9 @@
 /**
  * Regions of an app's graph, and which of them belong together.
  *
- * 1. Every source node, every source of closed windows and every `groupBy` is a root. The region of a root is what can be reached
+ * 1. Every source node, every source of closed windows or changes and every `groupBy` is a root. The region of a root is what can be reached
  *    from it without passing another `groupBy`.
- * 2. Regions that share a node or a table belong together, and so do a table's updates and its closed windows.
+ * 2. Regions that share a node or a table belong together, and so do a table's updates, its closed windows and its changes.
  * 3. Of those that share only a source topic, the synchronous ones belong together too; each asynchronous one stays a
  *    sub-topology of its own, so that a slow agent holds up nobody but itself.
  *
@@ -11,6 +11,10 @@
  */
 import { MillraceError } from '../core/errors.ts';
 import type { GraphNode } from '../stream/node.ts';
+import type { WindowShape } from '../window/definition.ts';
+import { joinChanges } from './change-regions.ts';
+import { isAsynchronous, nameOf, show } from './nodes.ts';
+import { checkParents, sourcesOf } from './sources.ts';
 
 /** What an app declared. */
 export interface AppGraph {
@@ -29,9 +33,17 @@ export interface AppGraph {
     readonly table: string;
     readonly graceMs: number;
   }[];
+  /** Source nodes of the changes of tables, and the agent that was named as using the table. Default: none. */
+  readonly changes?:
+    | readonly {
+        readonly node: GraphNode;
+        readonly table: string;
+        readonly by?: string | undefined;
+      }[]
+    | undefined;
   readonly tables: readonly string[];
-  /** Length of the windows of the tables that have windows, in milliseconds. Default: none has. */
-  readonly windows?: Readonly<Record<string, number>> | undefined;
+  /** What the windows are of the tables that have windows. Default: none has. */
+  readonly windows?: Readonly<Record<string, WindowShape>> | undefined;
 }
 
 /** What can be reached from a root without passing another `groupBy`. */
@@ -45,7 +57,7 @@ export interface Region {
 /** The regions of all roots that anything hangs on. */
 export function findRegions(graph: AppGraph): Map<GraphNode, Region> {
   const regions = new Map<GraphNode, Region>();
-  const roots = [...graph.sources.map(({ node }) => node), ...graph.closed.map(({ node }) => node)];
+  const roots = sourcesOf(graph);
   for (let root = roots.pop(); root !== undefined; root = roots.pop()) {
     if (regions.has(root)) continue;
     const region: Region = { root, nodes: new Set([root]), cuts: [] };
@@ -70,7 +82,7 @@ export function findRegions(graph: AppGraph): Map<GraphNode, Region> {
 /**
  * Groups regions into the future sub-topologies.
  *
- * @throws `MR_TOPOLOGY_INVALID` for closed windows of a table that no declared stream updates.
+ * @throws `MR_TOPOLOGY_INVALID` for closed windows of a table that no declared stream updates, and as {@link joinChanges}.
  */
 export function findComponents(
   graph: AppGraph,
@@ -100,6 +112,8 @@ export function findComponents(
           `a ${node.kind} of an app's stream asks for a concurrency of ${node.concurrency ?? 1}, but a task processes one event at a time; leave it out: the partitions of the topic work side by side`,
           { details: { kind: node.kind } },
         );
+      checkHolds(node);
+      checkParents(graph, node);
       if (node !== root) own(node, root);
       if (node.role.role === 'table') own(`table ${nameOf(node.role.table)}`, root);
     }
@@ -115,6 +129,11 @@ export function findComponents(
     own(`table ${table}`, node);
     checkBehindClosed(table, regions.get(node));
   }
+  joinChanges(graph, regions, {
+    owner: (table) => owners.get(`table ${table}`),
+    find,
+    join,
+  });
   const asynchronous = new Set<GraphNode>();
   for (const { root, nodes } of regions.values())
     if ([...nodes].some(isAsynchronous)) asynchronous.add(find(root));
@@ -135,6 +154,16 @@ export function findComponents(
   return [...groups.values()];
 }
 
+/** What an operator holds back without saving it would be gone after a crash, although its events are committed. */
+function checkHolds(node: GraphNode): void {
+  if (node.role.role !== 'operator' || node.role.holds === undefined) return;
+  throw new MillraceError(
+    'MR_TOPOLOGY_INVALID',
+    `${show(node)} on a stream of an app holds values back that a crash would lose, although they count as processed; ${node.role.holds}`,
+    { details: { kind: node.kind } },
+  );
+}
+
 /** Results of closed windows come when stream time has passed them: in the same task the windows of another table would be closed to them. */
 function checkBehindClosed(table: string, region: Region | undefined): void {
   for (const { role } of region?.nodes ?? [])
@@ -144,14 +173,4 @@ function checkBehindClosed(table: string, region: Region | undefined): void {
         `the closed windows of table ${table} feed the windows of table ${nameOf(role.table)} in the same task, where they would all be late; put groupBy(…) before update(${nameOf(role.table)}, …)`,
         { details: { table } },
       );
-}
-
-/** Whether events may wait for something at this node. */
-export function isAsynchronous(node: GraphNode): boolean {
-  return node.kind === 'agent';
-}
-
-/** Name of a table as a node holds it. */
-export function nameOf(table: object): string {
-  return 'name' in table ? String(table.name) : '';
 }

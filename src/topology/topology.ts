@@ -7,6 +7,7 @@
  * @module
  */
 import type { GraphNode } from '../stream/node.ts';
+import type { WindowShape } from '../window/definition.ts';
 
 /** A topic that a sub-topology reads. */
 export interface TopologyInput {
@@ -40,9 +41,13 @@ export interface SubTopology {
   readonly tables: readonly string[];
   /** Source nodes of the closed windows of those tables. */
   readonly closed: readonly { readonly table: string; readonly node: GraphNode }[];
+  /** Source nodes of the changes of tables that live in its tasks. */
+  readonly changes: readonly { readonly table: string; readonly node: GraphNode }[];
   /** Nodes with state of their own, and the name of the state. */
   readonly states: readonly { readonly node: GraphNode; readonly name: string }[];
   readonly agents: readonly string[];
+  /** Topics that it sends to by `through`. */
+  readonly through: readonly { readonly topic: string; readonly partitions: number }[];
   /** Whether its events may wait for something; then its tasks drain before they commit. */
   readonly asynchronous: boolean;
   /** Number of its tasks. */
@@ -55,8 +60,8 @@ export interface Topology {
   readonly subTopologies: readonly SubTopology[];
   /** All tables of the app, those used by agents only included. */
   readonly tables: readonly string[];
-  /** Length of the windows of those that have windows, in milliseconds. */
-  readonly windows: Readonly<Record<string, number>>;
+  /** What the windows are of those that have windows. */
+  readonly windows: Readonly<Record<string, WindowShape>>;
 }
 
 /** Name of the changelog topic of a sub-topology. */

@@ -134,7 +134,17 @@ describe('a life', () => {
       const running = await app.start();
       await running.settled();
       expect(await running.lag()).toBe(0);
-      expect(running.stats).toEqual({ events: 0, committed: 0, commits: 0, rows: 0, late: {} });
+      expect(running.stats).toEqual({
+        events: 0,
+        committed: 0,
+        commits: 0,
+        rows: 0,
+        skipped: 0,
+        deadLettered: 0,
+        lost: 0,
+        late: {},
+        tasks: [],
+      });
       await running.stop();
     }));
 

@@ -41,7 +41,7 @@ describe('options of an app', () => {
       { commit: { every: 1, interval: 0, maxBufferedBytes: 65_536, retryFor: 0 } },
       { commit: { every: 1_000_000, interval: '30d', maxBufferedBytes: 64 * 1024 * 1024 } },
       { maxRecordBytes: 64 * 1024 * 1024, version: 1 },
-      { commit: undefined, version: undefined, idleAfter: undefined, warn: undefined },
+      { commit: undefined, version: undefined, idleAfter: undefined, logger: undefined },
     ] satisfies AppOptions[])
       expect(new App('shop', options).id).toBe('shop');
   });
@@ -214,7 +214,7 @@ describe('while the app runs', () => {
       const code = expect.objectContaining({ code: 'MR_ARGUMENT_INVALID' }) as unknown;
       expect(() => app.table('late', { default: () => 0 })).toThrow(code);
       expect(() => app.each('late', orders, () => undefined)).toThrow(code);
-      expect(() => orders.stream()).toThrow(
+      expect(() => orders.stream().sink(() => undefined)).toThrow(
         /^a stream of topic orders was declared while app shop runs/u,
       );
       await running.stop();

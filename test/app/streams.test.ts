@@ -132,7 +132,7 @@ describe('operators without state', () => {
     expect(() => stream.emit(1)).toThrow(template);
     await expect(stream.emitAll([1])).rejects.toMatchObject({ code: 'MR_TEMPLATE' });
     await expect(stream.toArray()).rejects.toMatchObject({ code: 'MR_TEMPLATE' });
-    expect(() => stream.iterate()).toThrow(template);
+    expect(() => stream.map((n) => n).iterate()).toThrow(template);
   });
 });
 

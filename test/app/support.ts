@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { App, unchecked, VirtualClock } from '../../src/index.ts';
-import type { AppOptions, Running, Schema, StreamEvent, Table, Topic } from '../../src/index.ts';
+import type {
+  AppOptions,
+  Logger,
+  Running,
+  Schema,
+  StreamEvent,
+  Table,
+  Topic,
+} from '../../src/index.ts';
 import { openBroker } from '../../src/broker/open.ts';
 import type { Broker } from '../../src/broker/broker.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -24,10 +32,16 @@ export function bench(id = 'shop', options: AppOptions = {}, now = 1_000_000): B
   const app = new App(id, {
     broker: 'memory:',
     clock,
-    warn: (message) => warnings.push(message),
+    logger: logTo(warnings),
     ...options,
   });
   return { app, clock, warnings };
+}
+
+/** A logger that keeps what warns or fails. */
+export function logTo(lines: string[]): Logger {
+  const line = (_fields: unknown, message: string): void => void lines.push(message);
+  return { debug: () => undefined, info: () => undefined, warn: line, error: line };
 }
 
 /** Runs `body` with an app, and closes it whatever happens. */

@@ -5,6 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { isFrame, MAX_KEY_BYTES, place } from '../../src/broker/frame.ts';
 import { controlFrame, FrameBuilder } from '../../src/broker/frame-builder.ts';
 import { FrameView } from '../../src/broker/frame-view.ts';
+import type { Codec } from '../../src/codec/codec.ts';
+import { msgpack } from '../../src/codec/msgpack.ts';
 import { MillraceError } from '../../src/core/errors.ts';
 import { seededRandom, type Random } from '../../src/core/random.ts';
 import type { Headers } from '../../src/core/types.ts';
@@ -141,6 +143,74 @@ describe('what is put in comes out', () => {
     );
   });
 
+  test('values that a codec writes in place, small and large', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ item, length: fc.nat({ max: 3_000 }) }), {
+          minLength: 1,
+          maxLength: 30,
+        }),
+        (items) => {
+          const built = builder(false);
+          const plain: Codec<unknown> = {
+            name: 'plain',
+            encode: (value) => msgpack.encode(value),
+            decode: (value) => msgpack.decode(value),
+          };
+          const codecs = [msgpack, plain];
+          items.forEach(({ item: { timestamp, key, headers: given }, length }, i) => {
+            const codec = codecs[i % 2] as Codec<unknown>;
+            built.addValue(timestamp, key, codec, { text: 'x'.repeat(length), i }, given);
+          });
+          const view = open(built.build());
+          items.forEach(({ item: expected, length }, i) => {
+            expectItem(view, i, expected);
+            const value = view.bytes.subarray(view.valueStart(i), view.valueEnd(i));
+            expect(msgpack.decode(value)).toEqual({ text: 'x'.repeat(length), i });
+          });
+        },
+      ),
+    );
+  });
+
+  test('values of which one adds others while it is written', () => {
+    for (const others of [1, 200]) {
+      const built = builder(false);
+      const sender = {
+        before: 'b',
+        get sent() {
+          for (let i = 0; i < others; i++) built.addValue(i, null, msgpack, { i });
+          return others;
+        },
+        after: 'a',
+      };
+      built.addValue(0, null, msgpack, 'first');
+      built.addValue(7, null, msgpack, sender);
+      built.addValue(8, null, msgpack, 'last');
+      const view = open(built.build());
+      const values = Array.from({ length: view.count }, (_, i) =>
+        msgpack.decode(view.value(i) as Uint8Array),
+      );
+      const sent = Array.from({ length: others }, (_, i) => ({ i }));
+      expect(values).toEqual(['first', ...sent, { before: 'b', sent: others, after: 'a' }, 'last']);
+    }
+  });
+
+  test('a value that builds the frame while it is written', () => {
+    const built = builder(false);
+    let frame: { readonly bytes: Buffer } | undefined;
+    built.addValue(0, null, msgpack, 'first');
+    built.addValue(1, null, msgpack, {
+      get built() {
+        frame ??= built.build();
+        return true;
+      },
+    });
+    expect(msgpack.decode(open(frame as { bytes: Buffer }).value(0) as Uint8Array)).toBe('first');
+    const view = open(built.build());
+    expect([view.count, msgpack.decode(view.value(0) as Uint8Array)]).toEqual([1, { built: true }]);
+  });
+
   test('more records than the builder begins with, and a builder used again', () => {
     const built = builder(true);
     for (const count of [1, 1000, 65]) {
@@ -195,6 +265,9 @@ describe('limits', () => {
       built.add(1, Buffer.from('abc'), value);
       fails('MR_RECORD_TOO_LARGE', () => built.add(1, Buffer.from('abcd'), value));
       fails('MR_RECORD_TOO_LARGE', () => built.add(1, null, value, { a: '' }));
+      fails('MR_RECORD_TOO_LARGE', () => built.addValue(1, null, msgpack, '0123456789'));
+      fails('MR_RECORD_TOO_LARGE', () => built.addValue(1, null, msgpack, '0'.repeat(9_999)));
+      fails('MR_ENCODE_FAILED', () => built.addValue(1, null, msgpack, [1, () => 2]));
       if (text) fails('MR_RECORD_TOO_LARGE', () => built.addText(1, null, '"üüüüü"'));
       expect(built.count).toBe(1);
       const view = open(built.build());

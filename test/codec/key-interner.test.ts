@@ -81,7 +81,12 @@ describe('ref', () => {
     const [frame, from, to] = framed(encodeKey('ATL'), true);
     const ref = interner.ref(frame, from, to);
     frame.fill(0x78);
-    expect(ref).toEqual(keyRef('ATL'));
+    const expected = keyRef('ATL');
+    expect([ref.key, ref.id, [...ref.bytes]]).toEqual([
+      expected.key,
+      expected.id,
+      [...expected.bytes],
+    ]);
     expect(interner.ref(frame, from, to).key).toBe('xxx');
   });
 

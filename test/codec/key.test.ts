@@ -3,11 +3,15 @@ import { describe, expect, test } from 'vitest';
 
 import {
   canonicalKey,
+  compareKeyIds,
   decodeKey,
   encodeKey,
+  keyBytesOfId,
   keyId,
+  keyIdAt,
   keyRef,
   keyRefFromBytes,
+  keyRefOfId,
   MAX_KEY_BYTES,
 } from '../../src/codec/key.ts';
 import { errorOf, expectError, fuzzDecode, text } from './support.ts';
@@ -350,6 +354,49 @@ describe('references', () => {
         expect([b.key, b.id, hex(b.bytes)]).toEqual([a.key, a.id, hex(a.bytes)]);
       }),
       { numRuns: 500 },
+    );
+  });
+
+  test('from an id are the same too, and an id gives the bytes back', () => {
+    fc.assert(
+      fc.property(key, fc.uint8Array({ maxLength: 5 }), (value, prefix) => {
+        const expected = keyRef(value);
+        const bytes = Buffer.concat([prefix, expected.bytes, prefix]);
+        expect(keyIdAt(bytes, prefix.length, bytes.length - prefix.length)).toBe(expected.id);
+        expect(hex(keyBytesOfId(expected.id))).toBe(hex(expected.bytes));
+        expect(hex(keyBytesOfId(expected.id, prefix))).toBe(hex(prefix) + hex(expected.bytes));
+        const ref = keyRefOfId(expected.id);
+        expect([ref.key, ref.id, hex(ref.bytes)]).toEqual([
+          expected.key,
+          expected.id,
+          hex(expected.bytes),
+        ]);
+        if (!(value instanceof Uint8Array)) expect(ref.key).toBe(ref.key);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('sort by their ids as by their bytes', () => {
+    const wide = fc.oneof(
+      key,
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 3 }),
+      fc.constantFrom(
+        '\u{e000}',
+        '\u{ffff}',
+        '\u{10000}',
+        '\u{10ffff}',
+        '\u{d7ff}',
+        'a\u{10000}',
+        'a\u{ffff}',
+      ),
+    );
+    fc.assert(
+      fc.property(wide, wide, (x, y) => {
+        const [left, right] = [keyRef(x), keyRef(y)];
+        expect(Math.sign(compareKeyIds(left.id, right.id))).toBe(order(left.bytes, right.bytes));
+      }),
+      { numRuns: 2_000 },
     );
   });
 

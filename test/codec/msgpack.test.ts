@@ -125,6 +125,85 @@ describe("results are the caller's to keep", () => {
   });
 });
 
+describe('in place', () => {
+  const encodeInto = (any: unknown, target: Buffer, at: number): number | undefined =>
+    msgpack.encodeInto?.(any, target, at);
+
+  test('encodes the bytes of encode, or says that there is no room', () => {
+    fc.assert(
+      fc.property(value, fc.nat(40), (any, at) => {
+        const bytes = msgpack.encode(any);
+        const target = Buffer.alloc(4 * bytes.length + 1_000, 0xee);
+        expect(encodeInto(any, target, at)).toBe(at + bytes.length);
+        expect(target.subarray(0, at)).toEqual(Buffer.alloc(at, 0xee));
+        expect(new Uint8Array(target.subarray(at, at + bytes.length))).toEqual(bytes);
+        expect(encodeInto(any, target.subarray(0, at + bytes.length - 1), at)).toBe(-1);
+      }),
+    );
+  });
+
+  test('decodes what decode makes of a part', () => {
+    fc.assert(
+      fc.property(fc.array(value, { minLength: 1 }), (many) => {
+        const parts = many.map((any) => msgpack.encode(any));
+        const all = Buffer.concat([Buffer.from('before'), ...parts, Buffer.from('after')]);
+        let at = 6;
+        for (const [i, part] of parts.entries()) {
+          const back = msgpack.decodeAt?.(all, at, at + part.length);
+          expect(isDeepStrictEqual(back, many[i])).toBe(true);
+          at += part.length;
+        }
+      }),
+    );
+  });
+
+  test('has the errors of encode and decode', () => {
+    const target = Buffer.alloc(1_000);
+    for (const any of [() => 1, { a: [Symbol('s')] }, 'a\u{d800}', new Map([[1, new Error('x')]])])
+      expectError('MR_ENCODE_FAILED', () => encodeInto(any, target, 0), /cannot be written/);
+    const bytes = Buffer.from('00c100', 'hex');
+    expectError('MR_DECODE_FAILED', () => msgpack.decodeAt?.(bytes, 1, 2), /these 1 bytes/);
+    expectError('MR_DECODE_FAILED', () => msgpack.decodeAt?.(bytes, 0, 2), /more bytes follow/);
+    expect(msgpack.decodeAt?.(bytes, 2, 3)).toBe(0);
+  });
+
+  test('a getter that encodes, decodes or throws', () => {
+    const target = Buffer.alloc(1_000);
+    let calm = false;
+    const odd = {
+      a: 1,
+      get b() {
+        if (calm) throw new Error('not now');
+        return [msgpack.decode(msgpack.encode({ a: 'x'.repeat(99), b: 2 }))];
+      },
+      c: 3,
+    };
+    for (let i = 0; i < 100; i++) {
+      calm = false;
+      const end = encodeInto(odd, target, 7) ?? 0;
+      expect(msgpack.decode(target.subarray(7, end))).toEqual({
+        a: 1,
+        b: [{ a: 'x'.repeat(99), b: 2 }],
+        c: 3,
+      });
+      calm = true;
+      expectError('MR_ENCODE_FAILED', () => encodeInto(odd, target, 7), 'not now');
+      expectError('MR_ENCODE_FAILED', () => msgpack.encode(odd), 'not now');
+    }
+  });
+
+  test.each([4_000, 4_096, 20_000, 300_000, 1_048_570])('values of %d bytes', (length) => {
+    for (const any of [
+      { text: 'x'.repeat(length) },
+      { list: Array.from({ length: length / 10 }, () => 1) },
+    ]) {
+      expect(isDeepStrictEqual(roundTrip(any), any)).toBe(true);
+      const encoded = msgpack.encode(any);
+      expect(encoded.buffer.byteLength).toBe(encoded.length);
+    }
+  });
+});
+
 describe('encode', () => {
   class Point {
     x = 1;

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
 import { sleep, systemClock, VirtualClock } from '../../src/core/clock.ts';
@@ -156,6 +157,21 @@ describe('systemClock', () => {
     expect(Number.isInteger(clock.now())).toBe(true);
     const first = clock.monotonic();
     expect(clock.monotonic()).toBeGreaterThanOrEqual(first);
+  });
+
+  test('all processes of a machine read one monotonic scale', () => {
+    const url = new URL('../../src/core/clock.ts', import.meta.url).href;
+    const program = `import { systemClock } from ${JSON.stringify(url)};
+      const { boot } = systemClock();
+      console.log(JSON.stringify([boot, systemClock().monotonic()]));`;
+    const clock = systemClock();
+    const before = clock.monotonic();
+    const said = execFileSync(process.execPath, ['--input-type=module', '-e', program]);
+    const after = clock.monotonic();
+    const [boot, there] = JSON.parse(said.toString()) as [string, number];
+    expect(boot).toBe(clock.boot);
+    expect(there).toBeGreaterThan(before);
+    expect(there).toBeLessThan(after);
   });
 
   test('a timer of more than 25 days fires when it is due, not before', () => {

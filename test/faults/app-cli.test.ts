@@ -37,7 +37,7 @@ describe('usage', () => {
   test('--help', async () => {
     const { status, stdout } = await millrace('--help');
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^usage: millrace <command> <module>\n[^]*worker[^]*topology/u);
+    expect(stdout).toMatch(/^usage: millrace <command> \[options\]\n[^]*worker[^]*topology/u);
   });
 
   test.each(['', 'worker', 'brew app.ts', 'worker a.ts b.ts'])(
@@ -114,6 +114,8 @@ test('a worker that cannot start says why', async () => {
 app.topic<string>('lines').stream().sink(() => undefined);`,
     );
     expect(status).toBe(1);
-    expect(stderr).toMatch(/^shop: MR_PERMISSION: .*taken/u);
+    expect(JSON.parse(stderr)).toMatchObject({
+      msg: expect.stringMatching(/^MR_PERMISSION: .*taken/u) as string,
+    });
   });
 });

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { App, unchecked } from '../../src/index.ts';
-import type { AppOptions, Table, Topic } from '../../src/index.ts';
+import type { AppOptions, Logger, Table, Topic } from '../../src/index.ts';
 import { SmallDisk } from './small-disk.ts';
 
 const MEBIBYTES = 24;
@@ -128,10 +128,10 @@ describe.skipIf(probe === undefined)('a full disk (needs the right to mount)', (
       warned = resolve;
     });
     copying = copier(disk, {
-      warn: (message) => {
+      logger: loggerOf((message) => {
         warnings.push(message);
         if (message.includes('trying again in 400 ms')) warned();
-      },
+      }),
     });
     const { app, source } = copying;
     const sent = Array.from({ length: 200 }, (_, n) => n);
@@ -161,7 +161,7 @@ describe.skipIf(probe === undefined)('a full disk (needs the right to mount)', (
   });
 
   test('the worker gives up after retryFor, and the next one loses nothing', async () => {
-    copying = copier(disk, { warn: () => undefined, commit: { retryFor: 1 } });
+    copying = copier(disk, { logger: loggerOf(() => undefined), commit: { retryFor: 1 } });
     const { app, source } = copying;
     const sent = Array.from({ length: 200 }, (_, n) => n);
     await Promise.all(
@@ -177,3 +177,9 @@ describe.skipIf(probe === undefined)('a full disk (needs the right to mount)', (
     await expectExact(copying, sent);
   });
 });
+
+/** A logger whose warnings and errors go to `tell`. */
+function loggerOf(tell: (message: string) => void): Logger {
+  const line = (_fields: unknown, message: string): void => tell(message);
+  return { debug: () => undefined, info: () => undefined, warn: line, error: line };
+}

@@ -1,89 +1,40 @@
 /** Workers as processes: two on one directory, told to stop, stuck, and with an agent that throws. */
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-import { withDirectory } from '../broker/log-over.ts';
-import { numbersApp } from './numbers-app.ts';
-import type { NumbersApp } from './numbers-app.ts';
-import { Program } from './processes.ts';
+import { doublesOf, expectExact, finish, own, send, upTo, withApp } from './numbers.ts';
 
-const cli = new URL('../../src/cli/main.ts', import.meta.url);
-const own = new URL('numbers-stop.ts', import.meta.url);
-const module = fileURLToPath(new URL('numbers-worker.ts', import.meta.url));
-const keyOf = (n: number): string => `k${n % 3}`;
-const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
-
-/** Runs `body` with the app, for sending and looking, and a way to start its worker in processes of their own. */
-async function withApp(
-  body: (
-    app: NumbersApp,
-    start: (env?: Readonly<Record<string, string>>, file?: URL) => Program,
-  ) => Promise<void>,
-): Promise<void> {
-  await withDirectory(async (directory) => {
-    const app = numbersApp(directory);
-    const programs: Program[] = [];
-    try {
-      await body(app, (env, file = cli) => {
-        const program = new Program(file, file === cli ? ['worker', module] : [], {
-          NUMBERS_DIRECTORY: directory,
-          ...env,
-        });
-        programs.push(program);
-        return program;
-      });
-    } finally {
-      await Promise.all(programs.map((program) => program.end()));
-      await app.app.close();
-    }
-  });
-}
-
-async function send({ numbers }: NumbersApp, values: readonly number[]): Promise<void> {
-  await Promise.all(values.map((n) => numbers.send(n, { key: keyOf(n) })));
-}
-
-async function doublesOf({ doubles }: NumbersApp): Promise<number[]> {
-  const found: number[] = [];
-  for await (const { value } of doubles.records()) found.push(value);
-  return found.toSorted((a, b) => a - b);
-}
-
-/** Each of 1 … `last` was summed and doubled once. */
-async function expectExact(app: NumbersApp, last: number): Promise<void> {
-  expect(await doublesOf(app)).toEqual(upTo(last).map((n) => n * 2));
-  const wanted: Record<string, number> = {};
-  for (const n of upTo(last)) wanted[keyOf(n)] = (wanted[keyOf(n)] ?? 0) + n;
-  expect(Object.fromEntries(await Array.fromAsync(app.sums.snapshot()))).toEqual(wanted);
-}
-
-/** Starts a worker that does what is left, and stops it. */
-async function finish(app: NumbersApp): Promise<void> {
-  const running = await app.app.start();
-  await running.settled();
-  await running.stop();
-}
-
-test('of two workers on one directory the older one is fenced', async () => {
+test('two workers on one directory share the tasks, and one of them has all when the other leaves', async () => {
   await withApp(async (app, start) => {
     const older = start();
     await older.said('worker running');
     await send(app, upTo(100));
-    await older.said('did 200');
+    for (const n of upTo(100)) await older.said(`did ${n * 2}\n`);
     const newer = start();
     await newer.said('worker running');
-    // Both have read these; the older one may not commit them.
+    // Its share is free when the older one has committed what it had of it.
+    let last = 100;
+    while (!newer.stdout.includes('did ')) {
+      await send(
+        app,
+        upTo(last + 20).filter((n) => n > last),
+      );
+      last += 20;
+    }
+    const before = older.stdout;
+    while (older.stdout === before) await send(app, [++last]);
+    older.kill('SIGTERM');
+    expect(await older.status).toBe(0);
     await send(
       app,
-      upTo(300).filter((n) => n > 100),
+      upTo(last + 100).filter((n) => n > last),
     );
-    expect(await older.status).toBe(1);
-    expect(older.stderr).toContain('numbers: MR_FENCED: ');
-    await newer.said('did 600');
+    last += 100;
+    for (const n of upTo(last).slice(-100)) await newer.said(`did ${n * 2}\n`);
     newer.kill('SIGTERM');
     expect(await newer.status).toBe(0);
+    for (const worker of [older, newer]) expect(worker.stderr).not.toMatch(/MR_/u);
     await finish(app);
-    await expectExact(app, 300);
+    await expectExact(app, last);
   });
 });
 
@@ -96,7 +47,7 @@ test('SIGTERM: what was processed is committed, and the status is 0', async () =
     expect(await doublesOf(app)).toEqual([]);
     worker.kill('SIGTERM');
     expect(await worker.status).toBe(0);
-    expect(worker.stderr).toMatch(/numbers: SIGTERM, stopping.*\nnumbers: stopped\n$/u);
+    expect(worker.stderr).toMatch(/numbers: SIGTERM, stopping.*\n.* numbers: stopped .*\n$/u);
     await expectExact(app, 50);
   });
 });
@@ -147,9 +98,9 @@ test('an agent that throws ends the process and names the event; what it did is 
       expect(await worker.status, `attempt ${attempt}`).toBe(1);
       expect(worker.stdout).toContain('did 26\n');
       const [, partition, offset] =
-        /numbers\[(\d)\] offset (\d+), key "k1"/u.exec(worker.stderr) ?? [];
+        /numbers\[(\d)\] offset (\d+), key "k6"/u.exec(worker.stderr) ?? [];
       expect(worker.stderr).toContain(
-        'numbers: MR_PROCESSING_FAILED: processing failed at numbers[',
+        'millrace: MR_PROCESSING_FAILED: processing failed at numbers[',
       );
       expect(worker.stderr).toContain('thirteen is too many');
       const events = app.numbers.records();
@@ -159,7 +110,7 @@ test('an agent that throws ends the process and names the event; what it did is 
             Number(partition),
             Number(offset),
           ]);
-          expect(event.key).toBe('k1');
+          expect(event.key).toBe('k6');
         }
       expect(await doublesOf(app)).not.toContain(26);
     }

@@ -34,10 +34,11 @@ async function load(): Promise<never> {
 
 async function copy(): Promise<never> {
   const member = await broker.join('copier', { tasks: [{ id: 'copy/0' }], topology: '' });
-  const [task] = member.tasks;
+  const [task] = (await member.tend()).gained;
   if (task === undefined) throw new Error('no task');
   const reader = broker.reader('in', 0, task.positions[0]?.offset ?? 0);
   for (;;) {
+    const since = broker.changes();
     const outputs: Outgoing[] = [];
     for (let view = await reader.next(); view !== undefined; view = await reader.next()) {
       const texts = Array.from({ length: view.count }, (_, i) =>
@@ -46,7 +47,7 @@ async function copy(): Promise<never> {
       outputs.push({ topic: 'out', partition: 0, frame: frameOf(...texts) });
     }
     if (outputs.length === 0) {
-      await broker.changed(1000);
+      await broker.changed(since, 1000);
       continue;
     }
     await member.commit({

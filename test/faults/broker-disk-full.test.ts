@@ -33,6 +33,7 @@ test.skipIf(disk === undefined)('commits resume after space is freed', async () 
     broker = await openBroker(`file:${join(path, 'data')}`, realContext());
     await broker.createTopic({ name: 'out', partitions: 1, codec: 'utf8', role: 'source' });
     const member = await broker.join('g', { tasks: [{ id: 't' }], topology: '' });
+    await member.tend();
     const open = broker;
     const commit = async (step: number): Promise<void> => {
       await member.commit({

@@ -1,12 +1,12 @@
 /**
  * A small app for tests of whole processes: an agent sums numbers per key, then passes on their doubles.
  *
- * `trouble` makes it stick or throw at the number 13, when it has updated its table and yielded already.
+ * `trouble` makes it stick, spin without end or throw at the number 13, when it has updated its table and yielded already.
  */
 import { App, unchecked } from 'millrace';
 import type { AppOptions, Table, Topic } from 'millrace';
 
-export type Trouble = 'stick' | 'throw' | 'none';
+export type Trouble = 'stick' | 'spin' | 'throw' | 'none';
 
 export interface NumbersApp {
   readonly app: App;
@@ -40,6 +40,7 @@ export function numbersApp(
         if (n !== 13 || trouble === 'none') continue;
         if (trouble === 'throw') throw new Error('thirteen is too many');
         say('stuck');
+        for (; trouble === 'spin';);
         await new Promise(() => undefined);
       }
     },

@@ -34,8 +34,13 @@ export class Program {
 
   /** Resolves when the program has said `text`; throws when it ends without. */
   async said(text: string): Promise<void> {
-    while (!`${this.stdout}\n${this.stderr}`.includes(text)) {
-      if (this.#ended) throw new Error(`it ended without saying ${text}:\n${this.stderr}`);
+    await this.until(text, (all) => all.includes(text));
+  }
+
+  /** Resolves when what the program has said is `enough`; throws when it ends without. `what` says what was waited for. */
+  async until(what: string, enough: (all: string) => boolean): Promise<void> {
+    while (!enough(`${this.stdout}\n${this.stderr}`)) {
+      if (this.#ended) throw new Error(`it ended without saying ${what}:\n${this.stderr}`);
       await new Promise<void>((resolve) => this.#watchers.push(resolve));
     }
   }

@@ -46,8 +46,7 @@ describe.each<[string, Codec<unknown>]>([
         const builder = builderOf(format);
         for (const value of values) addRecord(builder, format, value, null, 5, false, null);
         const decoded = decodeFrame(format, viewOf(builder));
-        expect(decoded.error).toBeUndefined();
-        expect(decoded.good).toBe(values.length);
+        expect(decoded.errors).toBeUndefined();
         // Both codecs keep everything that JSON does, which is all but -0.
         expect(decoded.values).toEqual(JSON.parse(JSON.stringify(values)) as unknown);
       }),
@@ -68,17 +67,27 @@ describe('a frame with a bad record', () => {
     },
   });
 
-  test.each<[string[], unknown[], string]>([
-    [['1', '2', 'bad', '4'], [2, 4], 'MR_DECODE_FAILED'],
-    [['bad'], [], 'MR_DECODE_FAILED'],
-    [['1', '"two"', '3'], [2], 'MR_SCHEMA_VIOLATION'],
-    [['1', '"two"', 'bad'], [2], 'MR_SCHEMA_VIOLATION'],
-    [['1', 'bad', '"two"'], [2], 'MR_DECODE_FAILED'],
-  ])('%j: those before it are good', (texts, good, code) => {
-    const decoded = decodeFrame(double, frameOf(...texts));
-    expect(decoded.good).toBe(good.length);
-    expect(decoded.values.slice(0, decoded.good)).toEqual(good);
-    expect(decoded.error).toMatchObject({ code });
+  test.each<[string[], (number | string)[]]>([
+    [
+      ['1', '2', 'bad', '4'],
+      [2, 4, 'MR_DECODE_FAILED', 8],
+    ],
+    [['bad'], ['MR_DECODE_FAILED']],
+    [
+      ['1', '"two"', '3'],
+      [2, 'MR_SCHEMA_VIOLATION', 6],
+    ],
+    [
+      ['1', '"two"', 'bad'],
+      [2, 'MR_SCHEMA_VIOLATION', 'MR_DECODE_FAILED'],
+    ],
+    [
+      ['1', 'bad', '"two"'],
+      [2, 'MR_DECODE_FAILED', 'MR_SCHEMA_VIOLATION'],
+    ],
+  ])('%j: the others are good', (texts, expected) => {
+    const { values, errors } = decodeFrame(double, frameOf(...texts));
+    expect(texts.map((_, i) => errors?.get(i)?.code ?? values[i])).toEqual(expected);
   });
 
   test('what another codec throws is wrapped', () => {
@@ -90,7 +99,7 @@ describe('a frame with a bad record', () => {
       },
     };
     const decoded = decodeFrame(formatOf({ codec: broken }), frameOf('1'));
-    expect(decoded.error).toMatchObject({
+    expect(decoded.errors?.get(0)).toMatchObject({
       code: 'MR_DECODE_FAILED',
       message: 'a record of topic topic is not valid broken: no idea',
       cause: { message: 'no idea' },
@@ -105,6 +114,8 @@ describe('a record that is refused adds nothing', () => {
     ['a time too far away', {}, 1, 2 ** 51 + 2, 'MR_TIMESTAMP_INVALID'],
     ['no time from the value', { timestamp: () => Number.NaN }, 1, 0, 'MR_TIMESTAMP_INVALID'],
     ['too large', {}, 'x'.repeat(1_000), 0, 'MR_RECORD_TOO_LARGE'],
+    ['no msgpack', { codec: msgpack }, [1, Symbol('s')], 0, 'MR_ENCODE_FAILED'],
+    ['too large for msgpack', { codec: msgpack }, 'x'.repeat(1_000), 0, 'MR_RECORD_TOO_LARGE'],
     [
       'a violation',
       {
@@ -123,9 +134,22 @@ describe('a record that is refused adds nothing', () => {
       expect.objectContaining({ code }),
     );
     expect([builder.count, builder.bytes]).toEqual([0, 0]);
-    addRecord(builder, formatOf(), 'good', keyRef('k'), 0, true, null);
-    expect(decodeFrame(formatOf(), viewOf(builder)).values).toEqual(['good']);
+    const good = formatOf({ codec: format.codec });
+    addRecord(builder, good, 'good', keyRef('k'), 0, true, null);
+    expect(decodeFrame(good, viewOf(builder)).values).toEqual(['good']);
   });
+});
+
+test('a bad record among those that are decoded in place', () => {
+  const format = formatOf({ codec: msgpack });
+  const builder = builderOf(format);
+  addRecord(builder, format, { n: 1 }, null, 0, false, null);
+  builder.add(0, null, Buffer.from([0xcb, 1, 2]));
+  builder.add(0, null, null);
+  addRecord(builder, format, { n: 2 }, null, 0, false, null);
+  const { values, errors } = decodeFrame(format, viewOf(builder));
+  expect(values).toEqual([{ n: 1 }, undefined, null, { n: 2 }]);
+  expect([...(errors ?? [])].map(([i, { code }]) => [i, code])).toEqual([[1, 'MR_DECODE_FAILED']]);
 });
 
 test('the timestamp is that of the checked value, unless it is given', () => {

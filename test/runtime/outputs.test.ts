@@ -23,10 +23,20 @@ function formatOf(topic: string, partitions: number): TopicFormat {
   };
 }
 
-const anywhere = { explicitTime: false, partition: undefined };
+const anywhere = { explicitTime: false, partition: undefined, effects: null };
 
 function eventAt(timestamp: number, raw: Uint8Array | null = null): EventCell {
-  return { topic: 't', partition: 0, offset: 0, timestamp, key: null, headers: null, raw };
+  return {
+    topic: 't',
+    partition: 0,
+    offset: 0,
+    timestamp,
+    key: null,
+    headers: null,
+    raw,
+    effects: null,
+    flight: null,
+  };
 }
 
 /** What was sent as `partition: values`, and `partition time idle` for control frames. */
@@ -46,7 +56,7 @@ describe('topics', () => {
     const outputs = new TaskOutputs(5);
     const format = formatOf('t', 4);
     for (let n = 0; n < 4; n++) outputs.send(format, n, null, 0, null, anywhere);
-    outputs.send(format, 9, null, 0, null, { explicitTime: false, partition: 3 });
+    outputs.send(format, 9, null, 0, null, { ...anywhere, partition: 3 });
     expect(shown(outputs.take(0, false))).toEqual(['1: 0 1 2 3', '3: 9']);
     for (let n = 0; n < 4; n++) outputs.send(format, n, keyRef('k'), 0, null, anywhere);
     const [only, ...rest] = outputs.take(0, false);
@@ -76,9 +86,9 @@ describe('topics', () => {
     expect(() => outputs.send(format, undefined, null, 0, null, anywhere)).toThrow(
       expect.objectContaining({ code: 'MR_ENCODE_FAILED' }),
     );
-    expect(() =>
-      outputs.send(format, 1, null, 0, null, { explicitTime: false, partition: 1 }),
-    ).toThrow(expect.objectContaining({ code: 'MR_ARGUMENT_INVALID' }));
+    expect(() => outputs.send(format, 1, null, 0, null, { ...anywhere, partition: 1 })).toThrow(
+      expect.objectContaining({ code: 'MR_ARGUMENT_INVALID' }),
+    );
     expect(outputs.bytes).toBe(0);
     expect(outputs.take(0, false)).toEqual([]);
   });

@@ -1,4 +1,5 @@
 /** Typical mistakes that compile and are refused when they are declared, started or run. */
+import { logTo } from '../app/support.ts';
 import { App, CoPartitionError } from 'millrace';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -8,7 +9,7 @@ const Flight = z.object({ origin: z.string(), destination: z.string(), delay: z.
 const topicOf = (app: App) => app.topic('departures', { key: z.string(), value: Flight });
 
 function declare(): { app: App; departures: ReturnType<typeof topicOf> } {
-  const app = new App('refusals', { broker: 'memory:', warn: () => undefined });
+  const app = new App('refusals', { broker: 'memory:', logger: logTo([]) });
   return { app, departures: topicOf(app) };
 }
 

@@ -40,6 +40,8 @@ test('a lawful tree passes', () => {
     'core/queue.ts': "import { heap } from './internal/heap.ts';\nexport { heap };\n",
     'broker/open.ts':
       "import type { memory } from './memory/broker.ts';\nexport const m: typeof memory = (await import('./memory/broker.ts')).memory;\nawait import('../kv/lmdb/store.ts');\n",
+    'broker/groups/roster.ts': 'export const roster = 1;\n',
+    'broker/log/groups.ts': "export { roster } from '../groups/roster.ts';\n",
     'testing/index.ts': "/** Twins. */\nexport { kv } from '../kv/simulated/store.ts';\n",
     'codec/schema.ts': "export type { StandardSchemaV1 } from '@standard-schema/spec';\n",
     'stream/prose.ts':

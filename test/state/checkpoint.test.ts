@@ -11,7 +11,8 @@ import { seededRandom } from '../../src/core/random.ts';
 import type { Kv } from '../../src/kv/kv.ts';
 import { simulatedKv } from '../../src/kv/simulated/simulated.ts';
 import type { CommitFault } from '../../src/kv/simulated/simulated.ts';
-import { checkpointPosition, checkpointRows, checkpointStep } from '../../src/state/checkpoint.ts';
+import { checkpointRows, headAddress, headValue } from '../../src/state/checkpoint-rows.ts';
+import { checkpointPosition, checkpointStep } from '../../src/state/checkpoint.ts';
 import { recover } from '../../src/state/recovery.ts';
 import { TaskState } from '../../src/state/task-state.ts';
 import { builder, change, codec, contents, Modelled } from './support.ts';
@@ -192,12 +193,12 @@ describe('a checkpoint', () => {
     }
   });
 
-  test('is taken in steps of some 2 MiB, each the state of some commit', async () => {
+  test('is taken in steps of some 16 MiB, each the state of some commit', async () => {
     const broker = await open();
     try {
       const state = new TaskState();
-      const large = 'x'.repeat(300_000);
-      for (let n = 0; n < 20; n++) await put(broker, state, { [`k${n % 7}`]: `${n}${large}`, n });
+      const large = 'x'.repeat(1_200_000);
+      for (let n = 0; n < 40; n++) await put(broker, state, { [`k${n % 7}`]: `${n}${large}`, n });
       const positions: number[] = [];
       for (;;) {
         const { position: at, complete } = await step(broker);
@@ -205,10 +206,10 @@ describe('a checkpoint', () => {
         expect((await bounds(broker)).start).toBe(at);
         // Both rows of a commit, or none.
         expect(at % 2).toBe(0);
-        expect(await rowsOf(broker)).toMatchObject({ n: 19, k5: `19${large}` });
+        expect(await rowsOf(broker)).toMatchObject({ n: 39, k4: `39${large}` });
         if (complete) break;
       }
-      expect(positions).toEqual([14, 28, 40]);
+      expect(positions).toEqual([28, 56, 80]);
       expect([...checkpointRows(broker.state, STATE_ID)]).toHaveLength(8);
     } finally {
       await broker.close();
@@ -219,13 +220,13 @@ describe('a checkpoint', () => {
     const broker = await open();
     try {
       const rows = Object.fromEntries(
-        Array.from({ length: 12 }, (_, n) => [`k${n}`, 'x'.repeat(300_000)]),
+        Array.from({ length: 15 }, (_, n) => [`k${n}`, 'x'.repeat(1_200_000)]),
       );
       const state = new TaskState();
       await put(broker, state, rows);
       await put(broker, state, { last: 1 });
-      expect(await step(broker)).toEqual({ position: 12, complete: false });
-      expect(await step(broker)).toEqual({ position: 13, complete: true });
+      expect(await step(broker)).toEqual({ position: 15, complete: false });
+      expect(await step(broker)).toEqual({ position: 16, complete: true });
       expect(await rowsOf(broker)).toEqual({ ...rows, last: 1 });
     } finally {
       await broker.close();
@@ -509,12 +510,7 @@ describe('two at once', () => {
 });
 
 describe('a checkpoint that does not belong to its changelog', () => {
-  function positionRow(at: number): Buffer {
-    const row = Buffer.alloc(8);
-    row.writeDoubleLE(at);
-    return row;
-  }
-  const address = Buffer.of(0, 0, 0, STATE_ID, 0);
+  const address = headAddress(STATE_ID);
 
   test.each([10, -1, 0.5, Number.NaN])(
     'a position of %d is an error, not an empty table',
@@ -522,11 +518,12 @@ describe('a checkpoint that does not belong to its changelog', () => {
       const broker = await open();
       try {
         await put(broker, new TaskState(), { a: 1 });
-        await broker.state.transact((txn) => txn.put('state', address, positionRow(at)));
+        const head = headValue({ position: at, writes: 1 });
+        await broker.state.transact((txn) => txn.put('state', address, head));
         for (const error of [await codeOf(recovered(broker)), await codeOf(step(broker))]) {
           expect(error.code).toBe('MR_CORRUPT');
           expect(error.message).toMatch(
-            /checkpoint .* app-orders-changelog\[0\] .*restore the directory from a backup/,
+            /checkpoint .* app-orders-changelog\[0\] stands at position .*restore the directory from a backup/,
           );
         }
       } finally {

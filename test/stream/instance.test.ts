@@ -49,6 +49,8 @@ function keyed(key: unknown): EventCell {
     key: localKey(key),
     headers: null,
     raw: null,
+    effects: null,
+    flight: null,
   };
 }
 

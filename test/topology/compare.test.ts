@@ -176,7 +176,7 @@ describe('a change that would leave state behind', () => {
         '  - flights.total (state of flights) is not declared any more',
         '  ~ flights would have 8 partitions instead of 4',
         '  - late (state of flights-origin) is not declared any more',
-        "Take the change back, or raise the app's version to start afresh.",
+        "Take the change back, say with the option rename what something was called before, or raise the app's version to start afresh.",
       ].join('\n'),
     );
     expect(error.details).toEqual({

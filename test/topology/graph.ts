@@ -5,8 +5,8 @@
  */
 import { childNode, sourceNode } from '../../src/stream/graph.ts';
 import { nodeOf, templateStream } from '../../src/stream/stream.ts';
-import type { Stream } from '../../src/stream/stream.ts';
-import type { TableKeyedBy } from '../../src/stream/operator.ts';
+import type { Readable, Stream } from '../../src/stream/stream.ts';
+import type { Accepts, TableKeyedBy } from '../../src/stream/operator.ts';
 import { buildTopology } from '../../src/topology/build.ts';
 import type { AppGraph } from '../../src/topology/regions.ts';
 import type { SubTopology, Topology } from '../../src/topology/topology.ts';
@@ -20,11 +20,14 @@ export interface Row {
 
 export type AnyTable = TableKeyedBy<unknown, number, number>;
 
+export type Target = Accepts<Row> & Readable<Row, string>;
+
 /** A declaration under way. */
 export class Declared {
   readonly #group: string;
   readonly #sources: AppGraph['sources'][number][] = [];
   readonly #closed: AppGraph['closed'][number][] = [];
+  readonly #changes: NonNullable<AppGraph['changes']>[number][] = [];
   readonly #tables: string[] = [];
 
   constructor(group = 'app') {
@@ -38,6 +41,18 @@ export class Declared {
     return templateStream<Row, string>(node);
   }
 
+  /** A topic as `through` sees it: what it sends to, and reads from. */
+  target(topic: string, partitions = 4): Target {
+    const stream = (): Stream<Row, string> => this.topic(topic, partitions);
+    const target = {
+      name: topic,
+      stream,
+      '~sink': () => ignore,
+      '~through': () => nodeOf(stream()),
+    };
+    return target as unknown as Target;
+  }
+
   table(name: string): AnyTable {
     this.#tables.push(name);
     const table = { name, '~update': () => () => () => {} };
@@ -49,6 +64,14 @@ export class Declared {
     const { name } = table as unknown as { name: string };
     const node = sourceNode('closed', { kind: 'closed', name });
     this.#closed.push({ node, table: name, graceMs });
+    return templateStream<Row, string>(node);
+  }
+
+  /** The changes of a table, which the agent `by` makes. */
+  changes(table: AnyTable, by?: string): Stream<Row, string> {
+    const { name } = table as unknown as { name: string };
+    const node = sourceNode('changes', { kind: 'changes', name });
+    this.#changes.push({ node, table: name, by });
     return templateStream<Row, string>(node);
   }
 
@@ -67,6 +90,7 @@ export class Declared {
       group: this.#group,
       sources: this.#sources,
       closed: this.#closed,
+      changes: this.#changes,
       tables: this.#tables,
     };
   }

@@ -23,13 +23,14 @@ function randomApp(seed: number): Declared {
   if (random.below(3) === 0) add(app.closed(pick(tables), random.below(100)));
   for (let i = random.below(12), n = 0; i > 0; i--) {
     const stream: Stream<Row, unknown> = pick(streams);
-    const what = random.below(8);
+    const what = random.below(9);
     if (what <= 1) add(stream.filter(() => true));
     else if (what === 2) add(stream.map((row) => row));
     else if (what === 3) add(stream.union(pick(streams)));
     else if (what === 4) stream.update(pick(tables) as never, count as never);
     else if (what === 5) add(stream.groupBy('origin', { name: `key${n++}` }));
     else if (what === 6) stream.sink(ignore);
+    else if (what === 7) add(stream.through(app.target(pick(['a', 'b', 'c']))));
     else app.agent(`agent${n++}`, stream);
   }
   return app;
@@ -99,6 +100,10 @@ test('every part of any graph has one home, and everything is fed by what feeds 
             upstreamTasks: sub.partitions,
           });
         }
+      // What is sent to by through is what it says, whoever reads it.
+      for (const sub of subs)
+        for (const { topic, partitions } of sub.through)
+          expect([topic, partitions]).toEqual([expect.stringMatching(/^[abc]$/u), 4]);
       const cuts = subs.flatMap((sub) => sub.cuts.map(({ topic }) => topic));
       const repartitions = subs.flatMap(({ inputs }) =>
         inputs.filter(({ role }) => role === 'repartition').map(({ topic }) => topic),

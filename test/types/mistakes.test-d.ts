@@ -97,6 +97,11 @@ test('agents', () => {
     },
     { sinks: [kinds] },
   );
+  const silent = app.agent('d', departures, async (st) => {
+    for await (const f of st) void f;
+  });
+  // @ts-expect-error M16: it never yields, so it has no answer
+  void silent.ask({ date: 0, origin: 'a', delay: 1, tags: [] });
   app.agent('e', departures, async (st) => {
     // @ts-expect-error M17: what cuts the topology belongs in the agent's source
     for await (const f of st.groupBy('origin')) void f;

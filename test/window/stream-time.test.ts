@@ -5,7 +5,8 @@ import type { Random } from '../../src/core/random.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import { repartitionTime, sourceTime, TaskTime } from '../../src/window/stream-time.ts';
 import type { InputTime, SavedInputTime } from '../../src/window/stream-time.ts';
-import { closesAt, tumblingWindow, windowStart } from '../../src/window/tumbling.ts';
+import { closesAt, lastStart } from '../../src/window/assign.ts';
+import { tumblingWindow } from '../../src/window/definition.ts';
 
 const seed = fc.integer({ min: 0, max: 2 ** 31 });
 
@@ -414,7 +415,7 @@ function lateEvents(
       input.observe(timestamp);
       task.advance();
       seen++;
-      if (closesAt(window, windowStart(timestamp, size)) <= task.now) late++;
+      if (closesAt(window, lastStart(window, timestamp)) <= task.now) late++;
     }
     input.heard(upstream, streamTime, idle);
     task.advance();
@@ -468,7 +469,7 @@ describe('behind a groupBy', () => {
     let lost = 0;
     for (const timestamp of late) {
       naive.observe(timestamp);
-      if (closesAt(window, windowStart(timestamp, 10)) <= naive.now) lost++;
+      if (closesAt(window, lastStart(window, timestamp)) <= naive.now) lost++;
     }
     expect(lost).toBeGreaterThan(280);
     const frames = [0, 1, 2, 3].map((upstream) => ({

@@ -1,7 +1,7 @@
 /**
- * Notices appends. A counter in the store grows with every append and commit, by whichever process; it is the only truth,
- * so no wake-up is lost. Appends of this broker object make its waiters look at once, those of other processes are found
- * by a poll.
+ * Notices changes: appends and commits by whichever process, and what happens to the groups of this broker object. A counter in the store
+ * grows with every append and commit; it is the only truth, so no wake-up is lost. Neighbours that can be reached tell of their changes;
+ * a poll finds what nobody has told.
  *
  * @module
  */
@@ -14,24 +14,38 @@ const KEY = textKey('changes');
 
 /** Notes in a transaction that something was appended. */
 export function countChange(txn: KvTransaction): void {
-  const bytes = Buffer.allocUnsafe(8);
-  bytes.writeDoubleLE(readCount(txn) + 1);
-  txn.put('meta', KEY, bytes);
+  advanceCounter(txn, KEY);
 }
 
-/** Waits for changes. What was seen is kept per broker object, not per caller. */
-export class Changes {
-  readonly #kv: Kv;
-  readonly #clock: Clock;
-  readonly #pollMs: number;
-  readonly #waiters = new Set<{ look(): void; fail(error: unknown): void }>();
-  #seen: number;
+/** What {@link Changes} needs. */
+export interface ChangesOptions {
+  readonly kv: Kv;
+  readonly clock: Clock;
+  /** How long to the next look when nobody tells. Milliseconds. */
+  readonly pollMs: () => number;
+  /** Called with every look, while somebody waits: for what else there is to notice. */
+  readonly onPoll: () => void;
+}
 
-  constructor(kv: Kv, clock: Clock, pollMs: number) {
-    this.#kv = kv;
-    this.#clock = clock;
-    this.#pollMs = pollMs;
-    this.#seen = readCount(kv);
+/** Waits for changes. */
+export class Changes {
+  readonly #options: ChangesOptions;
+  readonly #waiters = new Set<{ look(): void; fail(error: unknown): void }>();
+  /** What has happened to groups. */
+  #happened = 0;
+
+  constructor(options: ChangesOptions) {
+    this.#options = options;
+  }
+
+  /** {@link Broker.changes}. */
+  count(): number {
+    return readCounter(this.#options.kv, KEY) + this.#happened;
+  }
+
+  /** Whether somebody waits. */
+  get waiting(): boolean {
+    return this.#waiters.size > 0;
   }
 
   /** Makes everyone who waits look now. */
@@ -39,19 +53,30 @@ export class Changes {
     for (const waiter of this.#waiters) waiter.look();
   }
 
+  /** Something has happened to a group: wakes everyone who waits, and who is about to. */
+  happened(): void {
+    this.#happened++;
+    this.notify();
+  }
+
   /** Ends every wait with `error`. */
   close(error: MillraceError): void {
     for (const waiter of this.#waiters) waiter.fail(error);
   }
 
-  wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+  wait(since: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
     if (!Number.isFinite(timeoutMs) || timeoutMs < 0)
       throw new MillraceError(
         'MR_ARGUMENT_INVALID',
         `timeoutMs is ${String(timeoutMs)}; give milliseconds, from 0`,
       );
+    if (!Number.isSafeInteger(since))
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `since is ${String(since)}; give what changes() has returned`,
+      );
+    const { clock, pollMs, onPoll } = this.#options;
     return new Promise((resolve, reject) => {
-      const since = this.#seen;
       let poll: Timer | undefined;
       let deadline: Timer | undefined;
       const end = (): void => {
@@ -63,9 +88,7 @@ export class Changes {
       const waiter = {
         look: (): void => {
           try {
-            const count = readCount(this.#kv);
-            if (count === since) return;
-            this.#seen = Math.max(this.#seen, count);
+            if (this.count() === since) return;
             end();
             resolve();
           } catch (error) {
@@ -79,8 +102,13 @@ export class Changes {
       };
       const onAbort = (): void => waiter.fail(abortError(signal));
       const pollLater = (): void => {
-        poll = this.#clock.setTimer(this.#pollMs, () => {
-          waiter.look();
+        poll = clock.setTimer(pollMs(), () => {
+          try {
+            onPoll();
+          } catch (error) {
+            waiter.fail(error);
+          }
+          if (this.#waiters.has(waiter)) waiter.look();
           if (this.#waiters.has(waiter)) pollLater();
         });
       };
@@ -97,7 +125,7 @@ export class Changes {
         return;
       }
       signal?.addEventListener('abort', onAbort, { once: true });
-      deadline = this.#clock.setTimer(timeoutMs, () => {
+      deadline = clock.setTimer(timeoutMs, () => {
         end();
         resolve();
       });
@@ -106,10 +134,17 @@ export class Changes {
   }
 }
 
-/** A damaged counter wakes for nothing and does no harm, so it carries no checksum. */
-function readCount(kv: KvReader): number {
-  const bytes = kv.get('meta', KEY);
+/** A counter of the store. A damaged one wakes for nothing and does no harm, so it carries no checksum. */
+export function readCounter(kv: KvReader, key: Uint8Array): number {
+  const bytes = kv.get('meta', key);
   if (bytes === undefined || bytes.length !== 8) return 0;
   const count = new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true);
   return Number.isSafeInteger(count) ? count : 0;
+}
+
+/** Advances a counter of the store. */
+export function advanceCounter(txn: KvTransaction, key: Uint8Array): void {
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeDoubleLE(readCounter(txn, key) + 1);
+  txn.put('meta', key, bytes);
 }

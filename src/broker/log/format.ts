@@ -5,7 +5,7 @@
  * @module
  */
 import { MillraceError } from '../../core/errors.ts';
-import type { Kv } from '../../kv/kv.ts';
+import type { Kv, KvReader } from '../../kv/kv.ts';
 import { decodeRow, encodeRow, textKey } from './rows.ts';
 
 /** The tables that the store of a log must be opened with. `state` belongs to the layer above. */
@@ -15,12 +15,14 @@ export const logTables: readonly string[] = [
   'ends',
   'tasks',
   'groups',
+  'members',
+  'listeners',
   'producers',
   'state',
 ];
 
 /** Version of the rows that this code reads and writes. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 
 /**
  * Makes sure that the store holds rows of this version, and marks an empty one.
@@ -39,6 +41,28 @@ export async function ensureFormat(kv: Kv, url: string): Promise<void> {
       txn.put('meta', key, made);
       return made;
     });
+  checkVersion(row, url);
+}
+
+/**
+ * Looks at the version without marking anything. False, and `report` told why, when there is none that can be read.
+ *
+ * @throws `MR_VERSION_UNSUPPORTED` for a store of another version.
+ */
+export function readFormat(kv: KvReader, url: string, report: (text: string) => void): boolean {
+  const row = kv.get('meta', textKey('format'));
+  try {
+    if (row === undefined) report('the row with the version of the format is missing');
+    else checkVersion(row, url);
+    return row !== undefined;
+  } catch (error) {
+    if (!MillraceError.is(error) || error.code !== 'MR_CORRUPT') throw error;
+    report(error.message);
+    return false;
+  }
+}
+
+function checkVersion(row: Uint8Array, url: string): void {
   const { version } = decodeRow(row, () => `the format row of ${url}`).head as { version: number };
   if (version !== FORMAT_VERSION)
     throw new MillraceError(

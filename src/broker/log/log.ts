@@ -1,7 +1,7 @@
 /**
  * The embedded log: a broker in one transactional store, for any number of processes of one machine.
  *
- * *Order*: offsets of a partition have no gaps and no reordering; appends and commits take effect in one order, that of the
+ * *Order*: offsets of a partition are given without gaps and reordering (compaction may leave gaps); appends and commits take effect in one order, that of the
  * store's transactions. *Back-pressure*: calls resolve when they are durable; calls that wait at the same time share one
  * sync. *State*: a cache of topics, nothing else; all else is in the store. *Delivery*: exactly once for what a task commits.
  *
@@ -19,6 +19,8 @@ import type {
   BrokerCapabilities,
   GroupInfo,
   JoinOptions,
+  MaintainOptions,
+  Maintained,
   Membership,
   Outgoing,
   PartitionBounds,
@@ -29,10 +31,14 @@ import type {
   TopicSpec,
 } from '../broker.ts';
 import { checkProducerAppend } from '../checks.ts';
+import type { Links } from '../groups/links.ts';
 import { Changes, countChange } from './changes.ts';
 import { ensureFormat } from './format.ts';
-import { describeGroup, joinGroup } from './membership.ts';
-import { appendFrames, readBounds, route, truncate } from './partitions.ts';
+import { readGroupNames } from './group-rows.ts';
+import { describeGroup, LocalMembers } from './local-members.ts';
+import { truncate } from './front.ts';
+import { maintain } from './housekeeping.ts';
+import { appendFrames, readBounds, readEnds, route } from './partitions.ts';
 import { admitProducer, advanceProducer, openProducer } from './producers.ts';
 import { LogReader } from './reader.ts';
 import { Topics } from './topics.ts';
@@ -46,9 +52,21 @@ export interface LogOptions {
   readonly random: Random;
   /** Whether the store outlives the process. Default `true`. */
   readonly durable?: boolean | undefined;
-  /** How often to look for appends of other processes while somebody waits for them. Milliseconds. Default 10. */
+  /**
+   * How broker objects of the same store reach each other. Taken over like the store. Left out, they do not: changes of others are found by
+   * looking for them, a member that dies is found by the end of its lease, and only members of this broker object can be asked.
+   */
+  readonly links?: Links | undefined;
+  /**
+   * How often to look for changes by others while somebody waits for them. Milliseconds. Default: 50, and 10 while others cannot reach this
+   * broker object to tell it.
+   */
   readonly pollMs?: number | undefined;
 }
+
+/** How often changes are looked for when others tell of them, and when they do not. */
+const POLL_MS = 50;
+const POLL_ALONE_MS = 10;
 
 /**
  * Opens the log in a store.
@@ -60,6 +78,7 @@ export async function openLog(options: LogOptions): Promise<Broker> {
     await ensureFormat(options.kv, options.url);
     return new LogBroker(options);
   } catch (error) {
+    await options.links?.close();
     await options.kv.close();
     throw error;
   }
@@ -70,15 +89,15 @@ class LogBroker implements Broker {
   readonly capabilities: BrokerCapabilities;
   readonly state: Kv;
   readonly #clock: Clock;
-  readonly #random: Random;
   readonly #topics: Topics;
   readonly #changes: Changes;
+  readonly #members: LocalMembers;
   readonly #openKv: () => Kv;
   #closing: Promise<void> | undefined;
 
   constructor(options: LogOptions) {
-    const { kv, url, clock, random, durable = true, pollMs = 10 } = options;
-    if (!Number.isFinite(pollMs) || pollMs < 1)
+    const { kv, url, clock, random, links, durable = true, pollMs } = options;
+    if (pollMs !== undefined && (!Number.isFinite(pollMs) || pollMs < 1))
       throw new MillraceError(
         'MR_OPTION_INVALID',
         `pollMs is ${String(pollMs)}; give milliseconds, from 1`,
@@ -87,9 +106,23 @@ class LogBroker implements Broker {
     this.capabilities = { exactlyOnce: true, durable };
     this.state = kv;
     this.#clock = clock;
-    this.#random = random;
     this.#topics = new Topics(kv);
-    this.#changes = new Changes(kv, clock, pollMs);
+    const members = new LocalMembers({
+      kv,
+      clock,
+      random,
+      topics: this.#topics,
+      links,
+      changes: () => this.#changes,
+      assertOpen: () => void this.#openKv(),
+    });
+    this.#members = members;
+    this.#changes = new Changes({
+      kv,
+      clock,
+      pollMs: () => pollMs ?? (members.neighbours.heard ? POLL_MS : POLL_ALONE_MS),
+      onPoll: () => members.look(),
+    });
     this.#openKv = () => {
       if (this.#closing !== undefined) throw this.#closed();
       return kv;
@@ -103,7 +136,7 @@ class LogBroker implements Broker {
 
   async describeTopic(name: string): Promise<TopicSpec | undefined> {
     this.#openKv();
-    return this.#topics.find(name)?.spec;
+    return this.#topics.describe(name);
   }
 
   async topics(): Promise<readonly TopicSpec[]> {
@@ -115,8 +148,17 @@ class LogBroker implements Broker {
     return readBounds(this.#openKv(), this.#topics.need(topic, partition), partition);
   }
 
+  async storedBytes(topic: string, partition: number): Promise<number> {
+    const kv = this.#openKv();
+    return readEnds(kv, this.#topics.need(topic, partition), partition).bytes;
+  }
+
   async truncate(topic: string, partition: number, before: number): Promise<number> {
     return await truncate(this.#openKv(), this.#topics.need(topic, partition), partition, before);
+  }
+
+  async maintain(options: MaintainOptions = {}): Promise<Maintained> {
+    return await maintain({ kv: this.#openKv(), clock: this.#clock }, options);
   }
 
   async append(
@@ -134,7 +176,7 @@ class LogBroker implements Broker {
       countChange(txn);
       return appended;
     });
-    this.#changes.notify();
+    this.#members.appended();
     return placed;
   }
 
@@ -147,32 +189,50 @@ class LogBroker implements Broker {
     return new LogReader(this.#openKv, this.#topics.need(topic, partition), partition, from);
   }
 
-  async changed(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  changes(): number {
     this.#openKv();
-    await this.#changes.wait(timeoutMs, signal);
+    return this.#changes.count();
+  }
+
+  async changed(since: number, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    this.#openKv();
+    const changed = this.#changes.wait(since, timeoutMs, signal);
+    if (this.#changes.waiting) this.#members.neighbours.waiting();
+    await changed;
   }
 
   async join(group: string, options: JoinOptions): Promise<Membership> {
-    const context = {
-      kv: this.#openKv(),
-      clock: this.#clock,
-      topics: this.#topics,
-      assertOpen: () => void this.#openKv(),
-      appended: () => this.#changes.notify(),
-    };
-    return await joinGroup(context, group, options, this.#random.name());
+    this.#openKv();
+    return await this.#members.join(group, options);
   }
 
   async describeGroup(group: string): Promise<GroupInfo | undefined> {
     return describeGroup(this.#openKv(), group);
   }
 
+  async groups(): Promise<readonly string[]> {
+    return readGroupNames(this.#openKv());
+  }
+
+  async ask(
+    group: string,
+    task: string,
+    question: Uint8Array,
+    options?: Parameters<Broker['ask']>[3],
+  ): Promise<Uint8Array> {
+    this.#openKv();
+    return await this.#members.ask(group, task, question, options);
+  }
+
   close(): Promise<void> {
-    if (this.#closing === undefined) {
-      this.#changes.close(this.#closed());
-      this.#closing = this.state.close();
-    }
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#changes.close(this.#closed());
+    await this.#members.neighbours.close();
+    await this.state.close();
   }
 
   #closed(): MillraceError {

@@ -1,207 +1,300 @@
 /**
- * Groups and the ownership of their tasks. The row of a task holds its epoch, owner, positions and meta; a commit changes it
- * in the transaction that appends the outputs, after it has checked that the task still has this owner.
+ * A member of a group on the log. Its lease, what it owns and what it should own are rows; this object knows what was last seen of them, and
+ * compares. A commit checks in its own transaction that the task still is this member's.
  *
  * @module
  */
 import type { Clock } from '../../core/clock.ts';
 import { MillraceError } from '../../core/errors.ts';
-import type { Kv, KvReader, KvTransaction } from '../../kv/kv.ts';
+import type { Random } from '../../core/random.ts';
+import type { Kv, KvTransaction } from '../../kv/kv.ts';
 import type {
-  GroupInfo,
+  GroupChange,
   JoinOptions,
   Membership,
   OwnedTask,
   Placed,
-  Position,
   TaskCommit,
 } from '../broker.ts';
-import { checkCommit, checkJoin, internalName } from '../checks.ts';
+import { checkCommit } from '../checks.ts';
+import type { TaskState } from '../groups/roster.ts';
 import { countChange } from './changes.ts';
-import { appendFrames, route } from './partitions.ts';
-import { decodeRow, encodeRow, textKey } from './rows.ts';
-import { nextId, type Topics } from './topics.ts';
+import { readGroup, readMember, readTask, writeMember, writeTask } from './group-rows.ts';
+import {
+  glance,
+  leaveStep,
+  releaseStep,
+  tendStep,
+  type Seen,
+  type Self,
+  type StepContext,
+} from './group-steps.ts';
+import { appendFrames, route, type Routed } from './partitions.ts';
+import type { Topics } from './topics.ts';
 
-/** What a group needs of the log around it. */
+/** A lease is renewed when this part of it is over. */
+const RENEW_AFTER: number = 1 / 3;
+/** A member looks at its group at least so often, whether it was told anything or not. */
+const LOOK_MS = 1000;
+
+/** What a member needs of the broker object around it. */
 export interface GroupContext {
   readonly kv: Kv;
   readonly clock: Clock;
+  readonly random: Random;
   readonly topics: Topics;
+  /** All members of this broker object, in whichever groups. A member adds and removes itself. */
+  readonly members: Set<LogMembership>;
+  /** Where this broker object listens, empty when it does not. */
+  readonly address: () => string;
+  readonly isDead: (address: string) => boolean;
   /** @throws `MR_CLOSED`. */
   assertOpen(): void;
-  /** Called after something was appended. */
+  /** Sees to it that this broker object listens. */
+  listen(): Promise<void>;
+  /** Finds out which of these addresses nobody listens at any more. */
+  probe(addresses: readonly string[]): Promise<void>;
+  /** Keeps an eye on the other members of the groups of {@link members}. */
+  watch(): void;
+  /** Something was appended. */
   appended(): void;
+  /** This member has changed its group: tells the other members. */
+  changedGroup(member: LogMembership): void;
+  /** Something has happened that a member should look at: wakes whoever waits. */
+  happened(): void;
 }
 
-interface StoredTask extends OwnedTask {
-  /** Name of the member that owns it, `null` when it was given back. */
-  readonly owner: string | null;
-}
-
-/** Joins as `member`, a name that nobody else has. */
-export async function joinGroup(
-  context: GroupContext,
-  group: string,
-  options: JoinOptions,
-  member: string,
-): Promise<Membership> {
-  checkJoin(group, options);
-  const ids = options.tasks.map(({ id }) => id);
-  const tasks = await context.kv.transact((txn) => {
-    const owned = ids.map((id) => {
-      const there = readTask(txn, group, id);
-      const task: StoredTask = {
-        id,
-        epoch: (there?.epoch ?? 0) + 1,
-        stateId: there?.stateId ?? nextId(txn, 'state'),
-        positions: there?.positions ?? [],
-        meta: there?.meta,
-        owner: member,
-      };
-      writeTask(txn, group, task);
-      return asOwned(task);
-    });
-    txn.put('groups', textKey(group), encodeRow({ topology: options.topology }));
-    return owned;
-  });
-  return new LogMembership(context, group, member, tasks);
-}
-
-export function describeGroup(kv: KvReader, group: string): GroupInfo | undefined {
-  internalName('group', group);
-  const row = kv.get('groups', textKey(group));
-  if (row === undefined) return undefined;
-  const { head } = decodeRow(row, () => `the row of group ${group}`);
-  const { topology } = head as { readonly topology: string };
-  const tasks: OwnedTask[] = [];
-  const range = { from: taskKey(group, ''), to: textKey(`${group}\u0001`) };
-  for (const { key, value } of kv.range('tasks', range)) {
-    const id = Buffer.from(key)
-      .toString('utf8')
-      .slice(group.length + 1);
-    tasks.push(asOwned(decodeTask(value, group, id)));
-  }
-  return { topology, tasks };
-}
-
-class LogMembership implements Membership {
-  readonly tasks: readonly OwnedTask[];
+export class LogMembership implements Membership {
+  readonly group: string;
+  readonly answer: JoinOptions['answer'];
   readonly #context: GroupContext;
-  readonly #group: string;
-  readonly #member: string;
+  readonly #step: StepContext;
+  readonly #declared: ReadonlySet<string>;
+  #tasks = new Map<string, OwnedTask>();
+  #revoked: readonly string[] = [];
+  /** Addresses of the other members. */
+  #others: readonly string[] = [];
+  /** Round of the group that was looked at last. */
+  #round = Number.NaN;
+  #renewAtMs = Number.NEGATIVE_INFINITY;
+  #lookAtMs = Number.NEGATIVE_INFINITY;
+  /** When something happened that was not looked at yet. */
+  #happenedAtMs: number | undefined;
+  /** What {@link look} has told of since the last tending. */
+  #noticed = '';
   /** Set while and after leaving; a failure to write it can be tried again. */
-  #left: Promise<void> | undefined;
+  #leaving: Promise<void> | undefined;
 
-  constructor(context: GroupContext, group: string, member: string, tasks: readonly OwnedTask[]) {
+  constructor(context: GroupContext, group: string, self: Self, answer: JoinOptions['answer']) {
+    const { clock, address, isDead } = context;
+    this.group = group;
+    this.answer = answer;
     this.#context = context;
-    this.#group = group;
-    this.#member = member;
-    this.tasks = tasks;
+    this.#step = { group, self, clock, address, isDead };
+    this.#declared = new Set(self.tasks);
+  }
+
+  get member(): string {
+    return this.#step.self.member;
+  }
+
+  get tasks(): readonly OwnedTask[] {
+    return [...this.#tasks.values()];
+  }
+
+  get tendAt(): number {
+    return this.#happenedAtMs ?? Math.min(this.#renewAtMs, this.#lookAtMs);
+  }
+
+  /** Where the other members of the group listen. */
+  get others(): readonly string[] {
+    return this.#others;
+  }
+
+  owns(task: string): boolean {
+    return this.#tasks.has(task);
+  }
+
+  /** Registers, without taking tasks; the first tending is due then. */
+  async enter(): Promise<void> {
+    this.#take(await this.#transact((txn) => tendStep(txn, this.#step, this.#round, false)));
+    this.#round = Number.NaN;
+    this.#happenedAtMs = this.#context.clock.monotonic();
+  }
+
+  /** Looks whether something has happened to the group, and says so: of each thing once, until the next tending. */
+  look(): void {
+    if (this.#leaving !== undefined) return;
+    const { kv, isDead } = this.#context;
+    const round = readGroup(kv, this.group)?.round;
+    const dead = this.#others.filter(isDead).length;
+    const noticed = `${round} ${dead}`;
+    if ((round === this.#round && dead === 0) || noticed === this.#noticed) return;
+    this.#noticed = noticed;
+    this.#happened();
+  }
+
+  async tend(): Promise<GroupChange> {
+    this.#assertMember('tend');
+    const { kv, clock } = this.#context;
+    const happenedAtMs = this.#happenedAtMs;
+    // What happens from here on is for the next time.
+    this.#happenedAtMs = undefined;
+    this.#noticed = '';
+    try {
+      let seen =
+        clock.monotonic() < this.#renewAtMs ? glance(kv, this.#step, this.#round) : undefined;
+      if (seen === undefined) {
+        await this.#context.listen();
+        seen = await this.#transact((txn) => tendStep(txn, this.#step, this.#round, true));
+      }
+      return this.#take(seen);
+    } catch (error) {
+      this.#happenedAtMs ??= happenedAtMs;
+      throw error;
+    }
+  }
+
+  async release(tasks: readonly string[]): Promise<void> {
+    this.#assertMember('release tasks');
+    const mine = tasks.flatMap((id) => this.#tasks.get(id) ?? []);
+    if (mine.length === 0) return;
+    const again = await this.#transact((txn) => releaseStep(txn, this.#step, mine));
+    for (const { id, epoch } of mine)
+      if (this.#tasks.get(id)?.epoch === epoch) this.#tasks.delete(id);
+    this.#revoked = this.#revoked.filter((id) => this.#tasks.has(id));
+    if (again) this.#happened();
+    this.#context.changedGroup(this);
   }
 
   async commit(commit: TaskCommit): Promise<readonly Placed[]> {
-    const { kv, clock, topics } = this.#context;
-    this.#context.assertOpen();
-    if (this.#left !== undefined)
-      throw new MillraceError(
-        'MR_CLOSED',
-        `this member has left group ${this.#group} and cannot commit task ${commit.task}; join again`,
-        { details: { group: this.#group, task: commit.task } },
-      );
-    if (!this.tasks.some(({ id }) => id === commit.task))
+    this.#assertMember(`commit task ${commit.task}`);
+    if (!this.#declared.has(commit.task))
       throw new MillraceError(
         'MR_ARGUMENT_INVALID',
-        `task ${commit.task} is not one of this member of group ${this.#group}`,
-        { details: { group: this.#group, task: commit.task } },
+        `task ${commit.task} is not one that this member has joined group ${this.group} with`,
+        { details: { group: this.group, task: commit.task } },
       );
     checkCommit(commit);
-    const outputs = route(topics, commit.outputs);
-    const placed = await kv.transact((txn) => {
-      const there = readTask(txn, this.#group, commit.task);
-      if (there?.epoch !== commit.epoch || there.owner !== this.#member)
-        throw this.#fenced(commit, there);
-      const { epoch, stateId, owner } = there;
-      const { positions, meta } = commit;
-      const appended = appendFrames(txn, outputs, clock);
-      writeTask(txn, this.#group, { id: commit.task, epoch, stateId, owner, positions, meta });
-      countChange(txn);
-      return appended;
-    });
-    this.#context.appended();
-    return placed;
+    const outputs = route(this.#context.topics, commit.outputs);
+    const { task, epoch, positions, meta } = commit;
+    try {
+      const done = await this.#transact((txn) => this.#commitStep(txn, commit, outputs));
+      if (done.renewedAtMs !== undefined) this.#renewed(done.renewedAtMs);
+      const owned = this.#tasks.get(task);
+      if (owned?.epoch === epoch) this.#tasks.set(task, { ...owned, positions, meta });
+      this.#context.appended();
+      return done.placed;
+    } catch (error) {
+      if (MillraceError.is(error) && error.code === 'MR_FENCED') this.#happened();
+      throw error;
+    }
   }
 
   leave(): Promise<void> {
-    this.#left ??= this.#leave().catch((error: unknown) => {
-      this.#left = undefined;
+    this.#leaving ??= this.#leave().catch((error: unknown) => {
+      this.#leaving = undefined;
       throw error;
     });
-    return this.#left;
+    return this.#leaving;
   }
 
   async #leave(): Promise<void> {
     this.#context.assertOpen();
-    await this.#context.kv.transact((txn) => {
-      for (const { id } of this.tasks) {
-        const there = readTask(txn, this.#group, id);
-        if (there?.owner === this.#member) writeTask(txn, this.#group, { ...there, owner: null });
-      }
-    });
+    await this.#transact((txn) => leaveStep(txn, this.#step));
+    this.#tasks.clear();
+    this.#revoked = [];
+    this.#context.changedGroup(this);
+    this.#context.members.delete(this);
+    this.#context.watch();
   }
 
-  #fenced(commit: TaskCommit, there: StoredTask | undefined): MillraceError {
+  #commitStep(
+    txn: KvTransaction,
+    commit: TaskCommit,
+    outputs: readonly Routed[],
+  ): { readonly placed: readonly Placed[]; readonly renewedAtMs: number | undefined } {
+    const { clock } = this.#context;
+    const there = readTask(txn, this.group, commit.task);
+    const row = readMember(txn, this.group, this.member);
+    if (row === undefined || there?.owner !== this.member || there.epoch !== commit.epoch)
+      throw this.#fenced(commit, there);
+    // Whoever commits is alive, and a worker under load need not write its lease as well.
+    const nowMs = clock.monotonic();
+    const renew = nowMs >= this.#renewAtMs;
+    if (renew) writeMember(txn, this.group, { ...row, deadlineMs: nowMs + row.leaseMs });
+    const { positions, meta } = commit;
+    const placed = appendFrames(txn, outputs, clock);
+    writeTask(txn, this.group, { ...there, positions, meta });
+    countChange(txn);
+    return { placed, renewedAtMs: renew ? nowMs : undefined };
+  }
+
+  /** Takes over what was seen, and tells what that changes. */
+  #take({ round, renewedAtMs, others, tasks, changed }: Seen): GroupChange {
+    this.#round = round;
+    this.#others = others.map(({ address }) => address).filter((address) => address !== '');
+    if (renewedAtMs !== undefined) this.#renewed(renewedAtMs);
+    this.#lookAtMs = Math.min(
+      this.#context.clock.monotonic() + LOOK_MS,
+      ...others.map(({ deadlineMs }) => deadlineMs),
+    );
+    this.#context.watch();
+    if (changed) this.#context.changedGroup(this);
+    if (tasks === undefined) return { gained: [], revoked: this.#revoked, lost: [] };
+
+    const before = this.#tasks;
+    const mine = tasks.filter(({ owner }) => owner === this.member);
+    this.#tasks = new Map();
+    const gained: OwnedTask[] = [];
+    const kept: TaskState[] = [];
+    for (const task of mine) {
+      const known = before.get(task.id);
+      const same = known?.epoch === task.epoch;
+      this.#tasks.set(task.id, same ? known : asOwned(task));
+      if (same) kept.push(task);
+      else gained.push(asOwned(task));
+    }
+    const elsewhere = (list: readonly TaskState[]): readonly string[] =>
+      list.filter(({ target }) => target !== this.member).map(({ id }) => id);
+    this.#revoked = elsewhere(mine);
+    const lost = [...before.keys()].filter((id) => !this.#tasks.has(id));
+    return { gained, revoked: elsewhere(kept), lost };
+  }
+
+  #renewed(atMs: number): void {
+    this.#renewAtMs = atMs + this.#step.self.leaseMs * RENEW_AFTER;
+  }
+
+  #happened(): void {
+    this.#happenedAtMs ??= this.#context.clock.monotonic();
+    this.#context.happened();
+  }
+
+  async #transact<T>(body: (txn: KvTransaction) => T): Promise<T> {
+    return await this.#context.kv.transact(body);
+  }
+
+  #assertMember(what: string): void {
+    this.#context.assertOpen();
+    if (this.#leaving === undefined) return;
+    throw new MillraceError(
+      'MR_CLOSED',
+      `this member has left group ${this.group} and cannot ${what}; join again`,
+      { details: { group: this.group } },
+    );
+  }
+
+  #fenced({ task, epoch }: TaskCommit, there: TaskState | undefined): MillraceError {
+    const currentEpoch = there?.epoch;
     return new MillraceError(
       'MR_FENCED',
-      `task ${commit.task} of group ${this.#group} has another owner: this commit has epoch ${String(commit.epoch)}, the current epoch is ${there?.epoch ?? 'unknown'}; drop the state of the task and stop processing it`,
-      {
-        domain: 'external',
-        details: {
-          group: this.#group,
-          task: commit.task,
-          epoch: commit.epoch,
-          currentEpoch: there?.epoch,
-        },
-      },
+      `task ${task} of group ${this.group} is not this member's any more: this commit has epoch ${String(epoch)}, the current epoch is ${currentEpoch ?? 'unknown'}; drop the state of the task and stop processing it`,
+      { domain: 'external', details: { group: this.group, task, epoch, currentEpoch } },
     );
   }
 }
 
-/** The zero byte cannot occur in names, so no group's tasks lie between another's. */
-function taskKey(group: string, id: string): Buffer {
-  return textKey(`${group}\u0000${id}`);
-}
-
-function asOwned({ id, epoch, stateId, positions, meta }: StoredTask): OwnedTask {
+function asOwned({ id, epoch, stateId, positions, meta }: OwnedTask): OwnedTask {
   return { id, epoch, stateId, positions, meta };
-}
-
-function readTask(txn: KvReader, group: string, id: string): StoredTask | undefined {
-  const row = txn.get('tasks', taskKey(group, id));
-  return row === undefined ? undefined : decodeTask(row, group, id);
-}
-
-function decodeTask(row: Uint8Array, group: string, id: string): StoredTask {
-  const { head, payload } = decodeRow(row, () => `the row of task ${id} of group ${group}`);
-  const { epoch, stateId, owner, positions, meta } = head as {
-    readonly epoch: number;
-    readonly stateId: number;
-    readonly owner: string | null;
-    readonly positions: readonly Position[];
-    readonly meta: boolean;
-  };
-  return { id, epoch, stateId, owner, positions, meta: meta ? payload : undefined };
-}
-
-function writeTask(txn: KvTransaction, group: string, task: StoredTask): void {
-  const { epoch, stateId, owner, meta } = task;
-  const positions = task.positions.map(({ topic, partition, offset }) => ({
-    topic,
-    partition,
-    offset,
-  }));
-  txn.put(
-    'tasks',
-    taskKey(group, task.id),
-    encodeRow({ epoch, stateId, owner, positions, meta: meta !== undefined }, meta),
-  );
 }

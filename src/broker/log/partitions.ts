@@ -1,21 +1,17 @@
 /**
  * Partitions: a run of frames and a row that says where it begins and ends. The row changes in the same transaction as the
- * frames, so offsets have no gaps whoever appends.
+ * frames, so appending leaves no gaps whoever appends.
  *
  * @module
  */
 import { MillraceError } from '../../core/errors.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Kv, KvReader, KvTransaction } from '../../kv/kv.ts';
+import type { KvReader, KvTransaction } from '../../kv/kv.ts';
 import type { Outgoing, PartitionBounds, Placed } from '../broker.ts';
-import { checkFrames, checkOffset } from '../checks.ts';
+import { checkFrames } from '../checks.ts';
 import { place } from '../frame.ts';
-import { decodeEnds, encodeEnds, frameKey, offsetOfKey, partitionKey, type Ends } from './rows.ts';
-import type { StoredTopic, Topics } from './topics.ts';
-
-/** One transaction of {@link truncate} holds the writers' lock for no more than this. */
-const TRUNCATE_BYTES = 4 * 1024 * 1024;
-const TRUNCATE_FRAMES = 1000;
+import { decodeEnds, encodeEnds, frameKey, partitionKey, type Ends } from './rows.ts';
+import { readTopic, unknownTopic, type StoredTopic, type Topics } from './topics.ts';
 
 /** A frame whose topic was looked up. */
 export interface Routed extends Outgoing {
@@ -33,11 +29,27 @@ export function route(topics: Topics, frames: readonly Outgoing[]): readonly Rou
   }));
 }
 
+/** @throws `MR_UNKNOWN_TOPIC` when the topic has been deleted since it was looked up. */
 export function readEnds(kv: KvReader, topic: StoredTopic, partition: number): Ends {
-  return decodeEnds(
-    kv.get('ends', partitionKey(topic.id, partition)),
-    () => `the row with the ends of ${topic.spec.name}[${partition}]`,
+  const { name } = topic.spec;
+  const row = kv.get('ends', partitionKey(topic.id, partition));
+  if (row !== undefined)
+    return decodeEnds(row, () => `the row with the ends of ${name}[${partition}]`);
+  if (readTopic(kv, name)?.id !== topic.id) throw unknownTopic(name);
+  throw new MillraceError(
+    'MR_CORRUPT',
+    `the row with the ends of ${name}[${partition}] is missing; restore the directory from a backup`,
+    { domain: 'external', details: { topic: name, partition } },
   );
+}
+
+export function writeEnds(
+  txn: KvTransaction,
+  topic: StoredTopic,
+  partition: number,
+  ends: Ends,
+): void {
+  txn.put('ends', partitionKey(topic.id, partition), encodeEnds(ends));
 }
 
 export function readBounds(kv: KvReader, topic: StoredTopic, partition: number): PartitionBounds {
@@ -51,14 +63,11 @@ export function appendFrames(
   frames: readonly Routed[],
   clock: Clock,
 ): readonly Placed[] {
-  const partitions = new Map<number, { readonly key: Buffer; readonly ends: Ends }>();
-  for (const { to, partition } of frames) {
+  const partitions = new Map<number, { readonly frame: Routed; readonly ends: Ends }>();
+  for (const frame of frames) {
+    const { to, partition } = frame;
     const id = partitionNumber(to, partition);
-    if (!partitions.has(id))
-      partitions.set(id, {
-        key: partitionKey(to.id, partition),
-        ends: readEnds(txn, to, partition),
-      });
+    if (!partitions.has(id)) partitions.set(id, { frame, ends: readEnds(txn, to, partition) });
   }
   // One reading, so that all of an append was received at once. A clock that was set back must not take windows with it.
   const now = clock.now();
@@ -69,66 +78,12 @@ export function appendFrames(
     place(frame.bytes, baseOffset, ends.receivedAt);
     txn.put('frames', frameKey(to.id, partition, baseOffset), frame.bytes);
     ends.end += frame.count;
+    ends.bytes += frame.bytes.length;
     return { baseOffset, receivedAt: ends.receivedAt };
   });
-  for (const { key, ends } of partitions.values()) txn.put('ends', key, encodeEnds(ends));
+  for (const { frame, ends } of partitions.values())
+    writeEnds(txn, frame.to, frame.partition, ends);
   return placed;
-}
-
-/** {@link Broker.truncate}: one transaction per step, until nothing below `before` is left. */
-export async function truncate(
-  kv: Kv,
-  topic: StoredTopic,
-  partition: number,
-  before: number,
-): Promise<number> {
-  checkOffset(`the offset to truncate ${topic.spec.name}[${partition}] at`, before);
-  for (;;) {
-    const step = await kv.transact((txn) => truncateStep(txn, topic, partition, before));
-    if (step.done) return step.start;
-  }
-}
-
-function truncateStep(
-  txn: KvTransaction,
-  topic: StoredTopic,
-  partition: number,
-  before: number,
-): { readonly start: number; readonly done: boolean } {
-  const ends = readEnds(txn, topic, partition);
-  const limit = Math.min(before, ends.end);
-  if (limit <= ends.start) return { start: ends.start, done: true };
-  const doomed: Uint8Array[] = [];
-  let bytes = 0;
-  let previous: Uint8Array | undefined;
-  let { start } = ends;
-  let done = true;
-  // A frame ends where the next one begins: what it says of itself need not be believed, nor even be readable.
-  const range = {
-    from: frameKey(topic.id, partition, ends.start),
-    to: frameKey(topic.id, partition, limit + 1),
-  };
-  for (const { key, value } of txn.range('frames', range)) {
-    if (previous !== undefined) {
-      doomed.push(previous);
-      start = offsetOfKey(key);
-    }
-    if (bytes > TRUNCATE_BYTES || doomed.length >= TRUNCATE_FRAMES) {
-      done = false;
-      break;
-    }
-    previous = key;
-    bytes += value.length;
-  }
-  // The last frame of the partition is followed by its end.
-  if (done && limit === ends.end && previous !== undefined) {
-    doomed.push(previous);
-    start = ends.end;
-  }
-  for (const key of doomed) txn.remove('frames', key);
-  if (start !== ends.start)
-    txn.put('ends', partitionKey(topic.id, partition), encodeEnds({ ...ends, start }));
-  return { start, done };
 }
 
 /** The error of reading below the start of a partition. */

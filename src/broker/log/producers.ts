@@ -63,7 +63,11 @@ export function advanceProducer(txn: KvTransaction, append: ProducerAppend): voi
 
 function readProducer(txn: KvTransaction, id: string): ProducerState | undefined {
   const row = txn.get('producers', textKey(id));
-  if (row === undefined) return undefined;
+  return row === undefined ? undefined : decodeProducer(row, id);
+}
+
+/** @throws `MR_CORRUPT`. */
+export function decodeProducer(row: Uint8Array, id: string): ProducerState {
   const { head, payload } = decodeRow(row, () => `the row of producer ${id}`);
   const { epoch, sequence, position } = head as {
     readonly epoch: number;

@@ -4,11 +4,14 @@
  *
  * ```
  * frames     topic id u32, partition u16, base offset u64      → frame
- * ends       topic id u32, partition u16                       → u32 crc, f64 start, f64 end, f64 last received at
+ * ends       topic id u32, partition u16                       → u32 crc, f64 start, f64 end, f64 last received at, f64 bytes of frames,
+ *                                                                f64 sparse below
  * tasks      group, 0, task id                                 → u32 crc, u32 n, n bytes of JSON, meta
  * producers  id                                                → u32 crc, u32 n, n bytes of JSON, position
  * groups     group                                             → u32 crc, u32 n, n bytes of JSON
- * meta       "format", "changes", "ids", "topic:" name         → u32 crc, u32 n, n bytes of JSON ("changes": f64)
+ * meta       "format", "changes", "ids", "topic:" name,        → u32 crc, u32 n, n bytes of JSON ("changes": f64)
+ *            "maintained", "deletions", "garbage:" group,
+ *            "compacted:" topic id ":" partition
  * ```
  *
  * Numbers in keys are big-endian, so that bytewise order is numeric order; numbers in rows are little-endian.
@@ -21,13 +24,17 @@ import { MillraceError } from '../../core/errors.ts';
 
 const PARTITION_BYTES = 6;
 const FRAME_KEY_BYTES = 14;
-const ENDS_BYTES = 28;
+const ENDS_BYTES = 44;
 
-/** Bounds and clock of a partition. */
+/** Bounds, clock and size of a partition. Its row is there from the creation of the topic to its end. */
 export interface Ends {
   start: number;
   end: number;
   receivedAt: number;
+  /** Of all its frames. */
+  bytes: number;
+  /** Below this offset compaction may have left gaps between frames; at and above it each frame begins where the last one ended. */
+  sparseBelow: number;
 }
 
 /** What a sealed row holds: a small JSON value, and bytes that are the caller's. */
@@ -54,11 +61,28 @@ export function frameKey(topicId: number, partition: number, baseOffset: number)
   return moveFrameKey(key, baseOffset);
 }
 
+/** Where the rows of a task's state begin in table `state`; the rest of such keys belongs to the layer above. */
+export function stateKey(stateId: number): Buffer {
+  const key = Buffer.allocUnsafe(4);
+  key.writeUInt32BE(stateId, 0);
+  return key;
+}
+
 /** Points a frame key at another offset of the same partition. */
 export function moveFrameKey(key: Buffer, baseOffset: number): Buffer {
   key.writeUInt32BE(Math.floor(baseOffset / 2 ** 32), 6);
   key.writeUInt32BE(baseOffset % 2 ** 32, 10);
   return key;
+}
+
+/** The range of keys of all frames of a partition whose base offset lies in `from ≤ x < to`. */
+export function frameRange(
+  topicId: number,
+  partition: number,
+  from: number,
+  to: number,
+): { readonly from: Buffer; readonly to: Buffer } {
+  return { from: frameKey(topicId, partition, from), to: frameKey(topicId, partition, to) };
 }
 
 /** The base offset that a frame key names. */
@@ -72,18 +96,21 @@ export function encodeEnds(ends: Ends): Buffer {
   bytes.writeDoubleLE(ends.start, 4);
   bytes.writeDoubleLE(ends.end, 12);
   bytes.writeDoubleLE(ends.receivedAt, 20);
+  bytes.writeDoubleLE(ends.bytes, 28);
+  bytes.writeDoubleLE(ends.sparseBelow, 36);
   return seal(bytes);
 }
 
-/** The ends that were stored; those of an empty partition when none were. `what` names the row for the error. */
-export function decodeEnds(row: Uint8Array | undefined, what: () => string): Ends {
-  if (row === undefined) return { start: 0, end: 0, receivedAt: 0 };
+/** @throws `MR_CORRUPT` naming `what`. */
+export function decodeEnds(row: Uint8Array, what: () => string): Ends {
   const bytes = unseal(row, what);
   if (bytes.length !== ENDS_BYTES) throw corrupt(what());
   return {
     start: bytes.readDoubleLE(4),
     end: bytes.readDoubleLE(12),
     receivedAt: bytes.readDoubleLE(20),
+    bytes: bytes.readDoubleLE(28),
+    sparseBelow: bytes.readDoubleLE(36),
   };
 }
 

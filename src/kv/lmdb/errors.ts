@@ -30,9 +30,13 @@ function codeOf(cause: unknown): number | undefined {
   return 'code' in cause && typeof cause.code === 'number' ? cause.code : undefined;
 }
 
-/** True when lmdb has given up on the open file: its head could not be written, and nothing works any more. */
+/**
+ * True when a read failed because lmdb has given up on the open file: its head could not be written, and nothing works any more. The first
+ * read of an opening is told so; a later one, for which lmdb-js keeps a transaction, is told that this is not valid.
+ */
 export function isPanic(cause: unknown): boolean {
-  return codeOf(cause) === MDB_PANIC;
+  const code = codeOf(cause);
+  return code === MDB_PANIC || code === errno.EINVAL;
 }
 
 /** An error of opening or reading the store in `directory`. */
@@ -107,6 +111,22 @@ export function brokenError(directory: string, cause: unknown): MillraceError {
       'check the disk, then close the store and open it again',
     { cause, domain: 'external', details: { directory } },
   );
+}
+
+/** The error of a directory that others use. `why` says who, and what to do. */
+export function inUseError(directory: string, why: string): MillraceError {
+  return new MillraceError('MR_IN_USE', `the store in ${directory} is in use: ${why}`, {
+    domain: 'external',
+    retryable: true,
+    details: { directory },
+  });
+}
+
+/** An error of a copy into `directory`. lmdb-js gives it without a number, so that the free space has to say whether the disk is full. */
+export async function copyError(cause: unknown, directory: string): Promise<MillraceError> {
+  return (await freeBytes(directory)) < SPARE_BYTES
+    ? diskFullError(cause, directory)
+    : storeError(cause, directory);
 }
 
 /** The error of a full disk. */

@@ -33,6 +33,9 @@ import { checkKey, MAX_KEY_BYTES } from '../keys.ts';
 import type { Kv, KvEntry, KvRange, KvReader, KvTransaction } from '../kv.ts';
 import type { Overlay } from '../overlay.ts';
 import { brokenError, commitError, isPanic, storeError } from './errors.ts';
+import { copyFiles } from './copy.ts';
+import { ExitGuard } from './exit.ts';
+import { checkGate } from './gate.ts';
 import { openOnce } from './open-once.ts';
 import { checkFiles } from './precheck.ts';
 import { LmdbReads, type Table } from './reads.ts';
@@ -69,7 +72,7 @@ const MAP_BYTES = 2 ** 38;
  */
 export async function openLmdb(options: LmdbOptions): Promise<Kv> {
   const directory = resolve(options.path);
-  const { open } = await loadLmdb(options.load ?? (() => import('lmdb')));
+  const { open } = await loadLmdb(options.load);
   let name: string;
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -92,6 +95,10 @@ async function openDirectory(
       const tables = new Map<string, Table>();
       for (const table of options.tables)
         tables.set(table, root.openDB(table, { encoding: 'binary', keyEncoding: 'binary' }));
+      // From its first read on this process is seen by whoever wants the directory alone; so it looks for that one only now.
+      root.getBinary(Buffer.of(0));
+      root.resetReadTxn();
+      await checkGate(directory);
       return new LmdbKv(root, tables, directory, options);
     } catch (error) {
       await root.close();
@@ -103,11 +110,12 @@ async function openDirectory(
 }
 
 /** `permissionsMode` is missing from lmdb-js's types. */
-interface RootOptions extends RootDatabaseOptionsWithPath {
+export interface RootOptions extends RootDatabaseOptionsWithPath {
   readonly permissionsMode: number;
 }
 
-function rootOptions(directory: string): RootOptions {
+/** How every opening of a file is made. */
+export function rootOptions(directory: string): RootOptions {
   return {
     path: directory,
     noSubdir: false,
@@ -125,7 +133,10 @@ function rootOptions(directory: string): RootOptions {
   };
 }
 
-async function loadLmdb(load: () => Promise<LmdbModule>): Promise<LmdbModule> {
+/** @throws `MR_DEPENDENCY_MISSING`. */
+export async function loadLmdb(
+  load: () => Promise<LmdbModule> = () => import('lmdb'),
+): Promise<LmdbModule> {
   try {
     return await load();
   } catch (error) {
@@ -141,6 +152,7 @@ async function loadLmdb(load: () => Promise<LmdbModule>): Promise<LmdbModule> {
 class LmdbKv implements Kv {
   readonly maxKeyBytes: number = MAX_KEY_BYTES;
   readonly #commits: GroupCommit;
+  readonly #engine: LmdbEngine;
   readonly #reads: LmdbReads;
   readonly #directory: string;
 
@@ -152,7 +164,8 @@ class LmdbKv implements Kv {
   ) {
     this.#directory = directory;
     this.#reads = new LmdbReads(root, tables);
-    this.#commits = new GroupCommit(new LmdbEngine(root, tables, this.#reads, directory), limits);
+    this.#engine = new LmdbEngine(root, tables, this.#reads, directory);
+    this.#commits = new GroupCommit(this.#engine, limits);
   }
 
   get(table: string, key: Uint8Array): Uint8Array | undefined {
@@ -161,7 +174,7 @@ class LmdbKv implements Kv {
     try {
       return this.#reads.get(table, key);
     } catch (error) {
-      throw storeError(error, this.#directory);
+      throw this.#engine.broken ?? storeError(error, this.#directory);
     }
   }
 
@@ -179,6 +192,11 @@ class LmdbKv implements Kv {
     return this.#commits.flush();
   }
 
+  async copy(directory: string, options: { readonly compact: boolean }): Promise<void> {
+    this.#commits.checkOpen();
+    await this.#engine.copy(directory, options.compact);
+  }
+
   close(): Promise<void> {
     return this.#commits.close();
   }
@@ -192,7 +210,7 @@ class LmdbKv implements Kv {
         yield next.value;
       }
     } catch (error) {
-      throw storeError(error, this.#directory);
+      throw this.#engine.broken ?? storeError(error, this.#directory);
     } finally {
       entries.return?.();
     }
@@ -205,7 +223,9 @@ class LmdbEngine implements GroupEngine {
   readonly #tables: ReadonlyMap<string, Table>;
   readonly #reads: LmdbReads;
   readonly #directory: string;
-  /** Why nothing works any more. */
+  /** A thread of lmdb-js reads the open file for each of them. */
+  readonly #copies = new Set<Promise<void>>();
+  readonly #exit = new ExitGuard();
   #broken: MillraceError | undefined;
 
   constructor(
@@ -221,6 +241,11 @@ class LmdbEngine implements GroupEngine {
     this.#directory = directory;
   }
 
+  /** Why nothing works any more. */
+  get broken(): MillraceError | undefined {
+    return this.#broken;
+  }
+
   /**
    * One transaction of lmdb. A thread of lmdb-js waits for the lock, has `run` called on this thread, then commits and syncs.
    *
@@ -231,8 +256,10 @@ class LmdbEngine implements GroupEngine {
     if (this.#broken !== undefined) throw this.#broken;
     let size: GroupSize | undefined;
     let failure: unknown;
+    this.#exit.begun();
     try {
       await this.#root.transaction(() => {
+        this.#exit.called();
         // Reads now go to the transaction. What was held before must not be mixed with it.
         this.#reads.release();
         try {
@@ -246,6 +273,8 @@ class LmdbEngine implements GroupEngine {
     } catch (error) {
       const cause = await causeOf(error);
       throw this.#checkPanic() ?? (await commitError(cause, this.#directory, size?.bytes ?? 0));
+    } finally {
+      this.#exit.called();
     }
     if (failure === undefined) return;
     // lmdb has refused a write that was checked before. It refuses to commit after that; should it have done so, part of a
@@ -267,9 +296,21 @@ class LmdbEngine implements GroupEngine {
     });
   }
 
+  async copy(target: string, compact: boolean): Promise<void> {
+    const copying = copyFiles(this.#root, target, compact);
+    this.#copies.add(copying);
+    try {
+      await copying;
+    } finally {
+      this.#copies.delete(copying);
+    }
+  }
+
   async close(): Promise<void> {
+    await Promise.allSettled(this.#copies);
     this.#reads.close();
     await this.#root.close();
+    this.#exit.close();
   }
 
   /** After a failed write of its head lmdb refuses everything; any read tells. */

@@ -34,6 +34,30 @@ export async function openOnce(directory: string, open: () => Promise<Kv>): Prom
   return await enter(directory, opening);
 }
 
+/**
+ * Runs `body` while nobody in this process has `directory` open; whoever asks for it meanwhile waits. `inUse` makes the error if somebody has.
+ */
+export async function exclusively<T>(
+  directory: string,
+  body: () => Promise<T>,
+  inUse: () => Error,
+): Promise<T> {
+  const opening = openings.get(directory);
+  if (opening?.closing !== undefined) await Promise.allSettled([opening.closing]);
+  if (openings.has(directory)) throw inUse();
+  const run = body();
+  const closing = run.then(
+    () => undefined,
+    () => undefined,
+  );
+  openings.set(directory, { kv: new Promise<Kv>(() => {}), users: 0, closing });
+  try {
+    return await run;
+  } finally {
+    openings.delete(directory);
+  }
+}
+
 async function enter(directory: string, opening: Opening): Promise<Kv> {
   opening.users++;
   let kv: Kv;

@@ -79,6 +79,8 @@ class Walk implements IterableIterator<KvEntry, undefined> {
   readonly #range: KvRange;
   #left: number;
   #cursor: Iterator<{ key: Uint8Array; value: Uint8Array }> | undefined;
+  /** Whether the cursor has come to an entry. */
+  #moved = false;
   /** Key of the last entry. */
   #last: Uint8Array | undefined;
 
@@ -99,9 +101,15 @@ class Walk implements IterableIterator<KvEntry, undefined> {
     if (this.#cursor === undefined) {
       const entries = this.#table.getRange(cursorOptions(this.#range, this.#last));
       this.#cursor = entries[Symbol.iterator]();
+      this.#moved = false;
     }
     const next = this.#cursor.next();
-    if (next.done === true) return this.return();
+    if (next.done === true) {
+      // To lmdb-js a cursor that cannot be opened, since lmdb has given up on the file, is an empty range. A single read throws then.
+      if (!this.#moved) this.#table.getBinary(LOWEST_KEY);
+      return this.return();
+    }
+    this.#moved = true;
     this.#left--;
     this.#last = next.value.key;
     // The reader may write into its key, the walk goes on from it.

@@ -29,6 +29,8 @@ export function groupBy(keyOf: (value: unknown) => unknown): MakeOperator {
               key,
               headers: null,
               raw: null,
+              effects: null,
+              flight: null,
             }
           : { ...event, key };
       return output.next(value, cell);

@@ -3,6 +3,8 @@
  */
 import { MillraceError } from '../../core/errors.ts';
 import type { EventCell } from '../../core/event.ts';
+import { keepContext } from '../../core/flight.ts';
+import type { Resume } from '../../core/flight.ts';
 import { isPromise } from '../../core/types.ts';
 import { Fifo } from '../fifo.ts';
 import { Backlog, Lane } from '../lane.ts';
@@ -58,6 +60,7 @@ function oneAtATime(fn: (value: unknown) => unknown): MakeOperator {
 /** A call under way, or one whose result waits for its turn. */
 interface Call {
   readonly event: EventCell | null;
+  readonly resume: Resume;
   readonly handedOn: PromiseWithResolvers<void>;
   outcome: { readonly result: unknown } | { readonly error: unknown } | undefined;
 }
@@ -99,7 +102,12 @@ class Calls {
     if (!isPromise(result) && (!this.#ordered || this.#calls.size === 0))
       return this.#output.next(result, event);
     this.#taken += 1;
-    const call: Call = { event, handedOn: Promise.withResolvers(), outcome: undefined };
+    const call: Call = {
+      event,
+      resume: keepContext(event),
+      handedOn: Promise.withResolvers(),
+      outcome: undefined,
+    };
     if (this.#ordered) this.#calls.add(call);
     if (isPromise(result))
       Promise.resolve(result).then(
@@ -126,14 +134,14 @@ class Calls {
       this.#backlog.runOne(this.#call);
   }
 
-  #handOn({ event, handedOn }: Call, outcome: NonNullable<Call['outcome']>): void {
+  #handOn({ event, resume, handedOn }: Call, outcome: NonNullable<Call['outcome']>): void {
     this.#taken -= 1;
     if ('error' in outcome) {
       handedOn.reject(outcome.error);
       return;
     }
     try {
-      handedOn.resolve(this.#output.next(outcome.result, event));
+      handedOn.resolve(resume(() => this.#output.next(outcome.result, event)));
     } catch (error) {
       handedOn.reject(error);
     }

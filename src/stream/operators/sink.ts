@@ -36,7 +36,8 @@ export function sink(target: unknown): MakeOperator {
   };
 }
 
-function isSinkPort(target: unknown): target is SinkPort {
+/** Whether it is something that takes values inside a graph: a topic, an agent, a channel. */
+export function isSinkPort(target: unknown): target is SinkPort {
   return (
     (typeof target === 'object' || typeof target === 'function') &&
     target !== null &&

@@ -15,6 +15,8 @@ import { lifeCases } from './broker/life.ts';
 import { logCases } from './broker/log.ts';
 import { runModel } from './broker/model.ts';
 import { producerCases } from './broker/producers.ts';
+import { retentionCases } from './broker/retention.ts';
+import { sharingCases } from './broker/sharing.ts';
 import { topicCases } from './broker/topics.ts';
 
 /** A broker under test. */
@@ -45,7 +47,15 @@ export interface BrokerConformanceOptions {
 
 /** Registers the tests. @throws when `skip` names a test that is not there. */
 export function brokerConformance(options: BrokerConformanceOptions): void {
-  const cases = { ...topicCases, ...logCases, ...producerCases, ...groupCases, ...lifeCases };
+  const cases = {
+    ...topicCases,
+    ...logCases,
+    ...producerCases,
+    ...groupCases,
+    ...sharingCases,
+    ...lifeCases,
+    ...retentionCases,
+  };
   const skipped = new Map(options.skip?.map(({ name, reason }) => [name, reason]));
   for (const [name, run] of Object.entries(cases)) {
     if (skipped.delete(name)) continue;

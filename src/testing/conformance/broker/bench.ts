@@ -5,7 +5,15 @@
  */
 import assert from 'node:assert/strict';
 
-import type { Broker, Outgoing, Placed, TaskCommit, TopicSpec } from '../../../broker/broker.ts';
+import type {
+  Broker,
+  JoinOptions,
+  Membership,
+  Outgoing,
+  Placed,
+  TaskCommit,
+  TopicSpec,
+} from '../../../broker/broker.ts';
 import type { Frame } from '../../../broker/frame.ts';
 import { FrameBuilder } from '../../../broker/frame-builder.ts';
 import type { FrameView } from '../../../broker/frame-view.ts';
@@ -95,13 +103,41 @@ export function decode(bytes: Uint8Array | null): string | null {
   return bytes === null ? null : Buffer.from(bytes).toString('utf8');
 }
 
-/** Lets `changed` see what was appended so far. */
-export async function settle(broker: Broker, clock: VirtualClock): Promise<void> {
-  for (let i = 0; i < 2; i++) {
-    const waiting = broker.changed(1);
-    await clock.advance(1);
-    await waiting;
+/** Joins and takes what there is to be had. */
+export async function joined(
+  broker: Broker,
+  group: string,
+  tasks: readonly string[],
+  options: Partial<JoinOptions> = {},
+): Promise<Membership> {
+  const membership = await broker.join(group, {
+    tasks: tasks.map((id) => ({ id })),
+    topology: '',
+    ...options,
+  });
+  await membership.tend();
+  return membership;
+}
+
+/** Tends members in turn, and gives back at once what they are to give back, until nothing changes any more. */
+export async function settled(...members: readonly Membership[]): Promise<void> {
+  for (let still = 0, turns = 0; still < members.length; turns++) {
+    assert.ok(turns < 100 * members.length, 'the group settles');
+    const member = members[turns % members.length] as Membership;
+    const { gained, revoked, lost } = await member.tend();
+    if (revoked.length > 0) await member.release(revoked);
+    still = gained.length + revoked.length + lost.length > 0 ? 0 : still + 1;
   }
+}
+
+/** Ids of what a member owns, sorted. */
+export function owned({ tasks }: Membership): string[] {
+  return tasks.map(({ id }) => id).toSorted();
+}
+
+/** Lets messages between broker objects arrive that need no time. */
+export async function quiet(clock: VirtualClock): Promise<void> {
+  for (let i = 0; i < 5; i++) await clock.turn();
 }
 
 /** Asserts that a call fails with `code` and returns its error. */

@@ -1,16 +1,18 @@
 /**
- * Groups: joining, committing, fencing, leaving.
+ * Groups: what is given, committed, fenced and given back.
  *
  * @module
  */
 import assert from 'node:assert/strict';
 
-import type { OwnedTask } from '../../../broker/broker.ts';
 import {
   commitOf,
   fails,
   frameOf,
+  joined,
+  owned,
   readAll,
+  settled,
   topicSpec,
   values,
   START_MS,
@@ -18,48 +20,66 @@ import {
 } from './bench.ts';
 
 export const groupCases: Cases = {
-  'joining gives tasks with growing epochs and what was committed': async ({ broker, reopen }) => {
-    await broker.createTopic(topicSpec('in', { partitions: 2 }));
-    const first = await broker.join('g', { tasks: [{ id: 'a/0' }, { id: 'a/1' }], topology: 'v1' });
+  'a member that is alone gets all tasks with its first tending': async ({ broker, clock }) => {
+    const member = await broker.join('g', { tasks: [{ id: 'a/0' }, { id: 'a/1' }], topology: '' });
+    assert.deepEqual(member.tasks, []);
+    assert.ok(member.tendAt <= clock.monotonic());
+    const { gained, revoked, lost } = await member.tend();
     assert.deepEqual(
-      first.tasks.map(({ id, epoch, positions, meta }) => [id, epoch, positions, meta]),
+      gained.map(({ id, epoch, positions, meta }) => [id, epoch, positions, meta]),
       [
         ['a/0', 1, [], undefined],
         ['a/1', 1, [], undefined],
       ],
     );
+    assert.deepEqual([revoked, lost], [[], []]);
+    assert.deepEqual(member.tasks, gained);
+    assert.equal(new Set(gained.map(({ stateId }) => stateId)).size, 2, 'state of their own');
+    assert.ok(member.tendAt > clock.monotonic());
+    assert.deepEqual(await member.tend(), { gained: [], revoked: [], lost: [] });
+  },
+  'a task is handed over with what was committed': async ({ broker, reopen }) => {
+    const first = await joined(broker, 'g', ['a/0', 'a/1']);
+    const [before] = first.tasks;
     const positions = [
       { topic: 'in', partition: 0, offset: 3 },
       { topic: 'in', partition: 1, offset: 2 ** 53 - 1 },
     ];
     const meta = Uint8Array.of(1, 2, 3);
     await first.commit({ task: 'a/0', epoch: 1, positions, meta, outputs: [] });
+    assert.deepEqual(first.tasks[0], { ...before, positions, meta }, 'as last committed');
     await first.leave();
     const other = await reopen();
-    const second = await other.join('g', {
-      tasks: [{ id: 'a/0' }, { id: 'b/0' }],
-      topology: 'v2',
-    });
-    const [again, fresh] = second.tasks as [OwnedTask, OwnedTask];
-    assert.deepEqual([again.epoch, again.positions], [2, positions]);
-    assert.deepEqual([...(again.meta as Uint8Array)], [1, 2, 3]);
-    assert.equal(again.stateId, first.tasks[0]?.stateId, 'a task keeps its state');
-    assert.deepEqual([fresh.epoch, fresh.positions, fresh.meta], [1, [], undefined]);
-    const ids = new Set([...first.tasks, ...second.tasks].map(({ stateId }) => stateId));
-    assert.equal(ids.size, 3, 'every task has state of its own');
+    const second = await joined(other, 'g', ['a/0', 'b/0'], { topology: 'v2' });
+    const [again, fresh] = second.tasks;
+    assert.deepEqual([again?.epoch, again?.positions], [2, positions]);
+    assert.deepEqual([...(again?.meta ?? [])], [1, 2, 3]);
+    assert.equal(again?.stateId, before?.stateId, 'a task keeps its state');
+    assert.deepEqual([fresh?.epoch, fresh?.positions, fresh?.meta], [1, [], undefined]);
+    const info = await other.describeGroup('g');
+    assert.deepEqual(
+      info?.tasks.map(({ id, owner }) => [id, owner]),
+      [
+        ['a/0', second.member],
+        ['a/1', null],
+        ['b/0', second.member],
+      ],
+    );
+    assert.equal(new Set(info?.tasks.map(({ stateId }) => stateId)).size, 3);
   },
   'groups do not share tasks': async ({ broker }) => {
-    const one = await broker.join('g', { tasks: [{ id: 't' }], topology: '1' });
-    const two = await broker.join('g1', { tasks: [{ id: 't' }], topology: '2' });
+    const one = await joined(broker, 'g', ['t']);
+    const two = await joined(broker, 'g1', ['t'], { topology: '2' });
     assert.deepEqual([one.tasks[0]?.epoch, two.tasks[0]?.epoch], [1, 1]);
     assert.notEqual(one.tasks[0]?.stateId, two.tasks[0]?.stateId);
     await one.commit(commitOf('t', 1, []));
     assert.equal((await broker.describeGroup('g1'))?.tasks[0]?.meta, undefined);
     assert.equal((await broker.describeGroup('g'))?.tasks.length, 1);
+    assert.deepEqual(await broker.groups(), ['g', 'g1']);
   },
   'a commit is positions, meta and outputs as one': async ({ broker }) => {
     await broker.createTopic(topicSpec('out', { partitions: 2 }));
-    const member = await broker.join('g', { tasks: [{ id: 't' }], topology: '' });
+    const member = await joined(broker, 'g', ['t']);
     const placed = await member.commit({
       task: 't',
       epoch: 1,
@@ -87,12 +107,13 @@ export const groupCases: Cases = {
       'a commit names all positions',
     );
   },
-  'a fenced commit writes nothing': async ({ broker, reopen }) => {
+  'a fenced commit writes nothing': async ({ broker, reopen, clock }) => {
     await broker.createTopic(topicSpec('out'));
-    const options = { tasks: [{ id: 't' }, { id: 'u' }], topology: '' };
-    const old = await broker.join('g', options);
+    const old = await joined(broker, 'g', ['t', 'u'], { leaseMs: 1000 });
+    await clock.advance(1000);
     const other = await reopen();
-    const current = await other.join('g', options);
+    const current = await joined(other, 'g', ['t', 'u']);
+    assert.deepEqual(owned(current), ['t', 'u'], 'the lease of the other is over');
     const before = await broker.describeGroup('g');
     for (const epoch of [1, 2, 3]) {
       const commit = commitOf('t', epoch, [
@@ -104,6 +125,7 @@ export const groupCases: Cases = {
       );
       assert.match(error['message'] as string, new RegExp(`task t .*${epoch}.*2`));
     }
+    assert.ok(old.tendAt <= clock.monotonic(), 'there is something to be looked at');
     await fails(current.commit(commitOf('t', 1, [])), 'MR_FENCED');
     assert.deepEqual(await broker.bounds('out', 0), { start: 0, end: 0 });
     assert.deepEqual(await broker.describeGroup('g'), before);
@@ -114,7 +136,7 @@ export const groupCases: Cases = {
   },
   'a bad commit leaves no trace': async ({ broker }) => {
     await broker.createTopic(topicSpec('out'));
-    const member = await broker.join('g', { tasks: [{ id: 't' }], topology: '' });
+    const member = await joined(broker, 'g', ['t']);
     const output = { topic: 'out', partition: 0, frame: frameOf('a') };
     const good = commitOf('t', 1, [output]);
     const position = { topic: 'in', partition: 0, offset: 1 };
@@ -143,7 +165,7 @@ export const groupCases: Cases = {
   'commits of several tasks may be under way at once': async ({ broker }) => {
     await broker.createTopic(topicSpec('out', { partitions: 2 }));
     const tasks = ['a', 'b', 'c', 'd'];
-    const member = await broker.join('g', { tasks: tasks.map((id) => ({ id })), topology: '' });
+    const member = await joined(broker, 'g', tasks);
     for (let round = 0; round < 5; round++)
       await Promise.all(
         tasks.map((task, i) =>
@@ -165,54 +187,60 @@ export const groupCases: Cases = {
     const info = await broker.describeGroup('g');
     for (const { positions } of info?.tasks ?? []) assert.equal(positions[0]?.offset, 5);
   },
-  'one task may move while its neighbour stays': async ({ broker }) => {
-    const both = await broker.join('g', { tasks: [{ id: 'a' }, { id: 'b' }], topology: '' });
-    const mover = await broker.join('g', { tasks: [{ id: 'b' }], topology: '' });
-    await both.commit(commitOf('a', 1, []));
-    await fails(both.commit(commitOf('b', 1, [])), 'MR_FENCED');
-    await mover.commit(commitOf('b', 2, []));
-    const epochs = (await broker.describeGroup('g'))?.tasks.map(({ id, epoch }) => [id, epoch]);
-    assert.deepEqual(epochs, [
-      ['a', 1],
-      ['b', 2],
-    ]);
-  },
   'leaving gives the tasks back': async ({ broker }) => {
-    const member = await broker.join('g', { tasks: [{ id: 't' }], topology: '' });
+    const member = await joined(broker, 'g', ['t']);
     const running = member.commit({ ...commitOf('t', 1, []), meta: Uint8Array.of(7) });
     await Promise.all([member.leave(), member.leave()]);
     await running;
     await member.leave();
-    await fails(member.commit(commitOf('t', 1, [])), 'MR_CLOSED');
-    const next = await broker.join('g', { tasks: [{ id: 't' }], topology: '' });
+    for (const call of [
+      () => member.commit(commitOf('t', 1, [])),
+      () => member.tend(),
+      () => member.release(['t']),
+    ])
+      await fails(call(), 'MR_CLOSED');
+    const info = await broker.describeGroup('g');
+    assert.deepEqual([info?.tasks[0]?.owner, info?.members], [null, []]);
+    const next = await joined(broker, 'g', ['t']);
     assert.deepEqual([next.tasks[0]?.epoch, next.tasks[0]?.meta?.[0]], [2, 7]);
     await member.leave();
     await next.commit(commitOf('t', 2, []));
   },
-  'a member that was replaced leaves without disturbing its successor': async ({ broker }) => {
-    const old = await broker.join('g', { tasks: [{ id: 'a' }, { id: 'b' }], topology: '' });
-    const next = await broker.join('g', { tasks: [{ id: 'a' }], topology: '' });
+  'a member that was replaced leaves without disturbing its successor': async (bench) => {
+    const { broker, clock } = bench;
+    const old = await joined(broker, 'g', ['a', 'b'], { leaseMs: 500 });
+    await clock.advance(500);
+    const next = await joined(broker, 'g', ['a', 'b']);
     await old.leave();
     await next.commit(commitOf('a', 2, []));
-    const third = await broker.join('g', { tasks: [{ id: 'a' }, { id: 'b' }], topology: '' });
+    await settled(next);
     assert.deepEqual(
-      third.tasks.map(({ epoch }) => epoch),
-      [3, 2],
+      next.tasks.map(({ epoch }) => epoch),
+      [2, 2],
     );
   },
-  'a group is described as it was last joined': async ({ broker }) => {
+  'a group is described': async ({ broker, clock }) => {
     assert.equal(await broker.describeGroup('g'), undefined);
-    await broker.join('g', { tasks: [{ id: 'a' }], topology: '{"v":1}' });
+    assert.deepEqual(await broker.groups(), []);
     const member = await broker.join('g', { tasks: [{ id: 'b' }], topology: '{"v":"ü"}' });
+    await member.tend();
     const info = await broker.describeGroup('g');
-    assert.equal(info?.topology, '{"v":"ü"}');
-    assert.deepEqual(
-      info.tasks.map(({ id }) => id),
-      ['a', 'b'],
-    );
-    assert.deepEqual(info.tasks[1], member.tasks[0]);
+    assert.deepEqual(info, {
+      topology: '{"v":"ü"}',
+      seenAt: clock.now(),
+      tasks: [{ ...member.tasks[0], owner: member.member }],
+      members: [{ member: member.member, pid: process.pid, joinedAt: clock.now(), agrees: true }],
+    });
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(5000);
+      await member.tend();
+    }
+    const seenAt = (await broker.describeGroup('g'))?.seenAt ?? 0;
+    assert.ok(clock.now() - seenAt <= 60_000, 'within a minute');
+    await member.leave();
+    assert.equal((await broker.describeGroup('g'))?.seenAt, clock.now());
   },
-  'bad groups and tasks are refused': async ({ broker }) => {
+  'bad groups, tasks and leases are refused': async ({ broker }) => {
     const topology = '';
     for (const group of ['', 'a b', 'x'.repeat(250), 'a\0b'])
       await fails(broker.join(group, { tasks: [], topology }), 'MR_NAME_INVALID');
@@ -222,6 +250,8 @@ export const groupCases: Cases = {
       broker.join('g', { tasks: [{ id: 'a' }, { id: 'a' }], topology }),
       'MR_ARGUMENT_INVALID',
     );
+    for (const leaseMs of [0, 499, 600_001, Number.NaN])
+      await fails(broker.join('g', { tasks: [], topology, leaseMs }), 'MR_OPTION_INVALID');
     assert.equal(await broker.describeGroup('g'), undefined);
   },
 };

@@ -14,7 +14,8 @@ import type { Random } from '../../../core/random.ts';
 const STEPS = 400;
 const TOPICS = ['one', 'two'];
 const PARTITIONS = 2;
-const TASKS = ['a', 'b', 'c'];
+const TASKS = ['a', 'b', 'c', 'd', 'e'];
+const MEMBERS = 4;
 
 interface ModelPartition {
   start: number;
@@ -27,13 +28,9 @@ interface ModelPartition {
 
 interface ModelTask {
   epoch: number;
+  owner: Membership | undefined;
   positions: readonly Position[];
   meta: string | undefined;
-}
-
-interface Member {
-  readonly membership: Membership;
-  readonly epochs: ReadonlyMap<string, number>;
 }
 
 /** Takes {@link STEPS} random steps. @throws AssertionError when broker and model differ. */
@@ -44,8 +41,8 @@ export async function runModel(
 ): Promise<void> {
   const brokers = [opened.broker, await opened.reopen()];
   const partitions = new Map<string, ModelPartition>();
-  const tasks = new Map<string, ModelTask>();
-  const members: Member[] = [];
+  const tasks = new Map(TASKS.map((id): [string, ModelTask] => [id, unownedTask()]));
+  const members: Membership[] = [];
   let producer = { epoch: 0, sequence: 0, position: undefined as string | undefined };
   let written = 0;
 
@@ -106,32 +103,44 @@ export async function runModel(
       for (const [i, { outgoing, texts }] of all.entries()) accept(outgoing, texts, placed[i]);
     },
     async function join() {
-      const ids = TASKS.filter(() => random.below(2) === 0);
-      const membership = await broker().join('g', {
-        tasks: ids.map((id) => ({ id })),
-        topology: `t${written}`,
-      });
-      const epochs = new Map<string, number>();
-      for (const task of membership.tasks) {
-        const model = tasks.get(task.id) ?? { epoch: 0, positions: [], meta: undefined };
+      if (members.length === MEMBERS) return;
+      members.push(await broker().join('g', { tasks: TASKS.map((id) => ({ id })), topology: 'T' }));
+    },
+    async function tend() {
+      const member = pick(members);
+      if (member === undefined) return;
+      const { gained, revoked, lost } = await member.tend();
+      for (const task of gained) {
+        const model = tasks.get(task.id) as ModelTask;
+        assert.equal(model.owner, undefined, 'only what is free is given');
+        model.owner = member;
         model.epoch++;
-        tasks.set(task.id, model);
-        epochs.set(task.id, task.epoch);
         compareTask(task, model);
       }
-      members.push({ membership, epochs });
+      assert.deepEqual(lost, [], 'nothing is lost while leases last');
+      for (const id of revoked) assert.equal(tasks.get(id)?.owner, member);
+      const given = revoked.filter(() => random.below(2) === 0);
+      await member.release(given);
+      for (const id of given) (tasks.get(id) as ModelTask).owner = undefined;
+    },
+    async function leave() {
+      if (random.below(4) !== 0 || members.length === 0) return;
+      const [member] = members.splice(random.below(members.length), 1) as [Membership];
+      await member.leave();
+      for (const model of tasks.values()) if (model.owner === member) model.owner = undefined;
     },
     async function commit() {
       const member = pick(members);
-      if (member === undefined || member.epochs.size === 0) return;
-      const [task, epoch] = pick([...member.epochs]);
+      if (member === undefined) return;
+      const task = pick(TASKS);
       const model = tasks.get(task) as ModelTask;
+      const epoch = model.epoch - (random.below(4) === 0 ? 1 : 0);
       const { outgoing, texts } = makeFrames();
       const offset = random.below(1000);
       const positions = [{ topic: pick(TOPICS), partition: random.below(PARTITIONS), offset }];
       const meta = Buffer.from(`m${written}`);
-      const call = member.membership.commit({ task, epoch, positions, meta, outputs: outgoing });
-      if (epoch !== model.epoch) {
+      const call = member.commit({ task, epoch, positions, meta, outputs: outgoing });
+      if (epoch !== model.epoch || model.owner !== member) {
         await assert.rejects(call, { code: 'MR_FENCED' });
         return;
       }
@@ -200,8 +209,16 @@ export async function runModel(
       }
     const stored = (await one.describeGroup('g'))?.tasks ?? [];
     assert.equal(stored.length, tasks.size);
-    for (const task of stored) compareTask(task, tasks.get(task.id) as ModelTask);
+    for (const task of stored) {
+      const model = tasks.get(task.id) as ModelTask;
+      compareTask(task, model);
+      assert.equal(task.owner, model.owner?.member ?? null);
+    }
   }
+}
+
+function unownedTask(): ModelTask {
+  return { epoch: 0, owner: undefined, positions: [], meta: undefined };
 }
 
 async function compareRecords(

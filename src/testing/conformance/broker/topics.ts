@@ -36,6 +36,51 @@ export const topicCases: Cases = {
     await fails(broker.createTopic({ ...owned, owner: 'a-b' }), 'MR_TOPIC_CONFLICT');
     assert.deepEqual(await broker.describeTopic('a-b-c-changelog'), owned);
   },
+  'how long a topic is kept belongs to who has declared it': async ({ broker, reopen }) => {
+    const day = { retentionMs: 86_400_000, retentionBytes: null, compact: false };
+    const small = { retentionMs: null, retentionBytes: 1 << 20, compact: true };
+    const spec = topicSpec('orders');
+    await broker.createTopic(spec);
+    await broker.createTopic({ ...spec, keep: day, declaredBy: 'shop' });
+    const stored = { ...spec, keep: day, declaredBy: 'shop' };
+    assert.deepEqual(await broker.describeTopic('orders'), stored);
+    await broker.createTopic({ ...spec, declaredBy: 'reader' });
+    await broker.createTopic({ ...spec, keep: { ...day }, declaredBy: 'reader' });
+    const other = await reopen();
+    assert.deepEqual(await other.describeTopic('orders'), stored, 'nothing else was declared');
+    for (const declaredBy of ['reader', undefined]) {
+      const error = await fails(
+        broker.createTopic({ ...spec, keep: small, declaredBy }),
+        'MR_TOPIC_CONFLICT',
+      );
+      assert.match(String(error['message']), /shop.*for 86400000 ms/);
+    }
+    await other.createTopic({ ...spec, keep: small, declaredBy: 'shop' });
+    assert.deepEqual(await broker.describeTopic('orders'), { ...stored, keep: small });
+    assert.deepEqual(await broker.topics(), [{ ...stored, keep: small }]);
+  },
+  'what cannot be kept is refused': async ({ broker }) => {
+    const keep = { retentionMs: null, retentionBytes: null, compact: false };
+    for (const bad of [
+      { retentionMs: 999 },
+      { retentionMs: Number.NaN },
+      { retentionMs: Infinity },
+      { retentionBytes: (1 << 20) - 1 },
+      { retentionBytes: 1.5e6 + 0.5 },
+      { compact: 1 as unknown as boolean },
+    ])
+      await fails(
+        broker.createTopic(topicSpec('t', { keep: { ...keep, ...bad } })),
+        'MR_OPTION_INVALID',
+      );
+    for (const role of ['repartition', 'changelog'] as const)
+      await fails(broker.createTopic(topicSpec('t', { role, keep })), 'MR_OPTION_INVALID');
+    await fails(broker.createTopic(topicSpec('t', { keep, declaredBy: '' })), 'MR_NAME_INVALID');
+    assert.deepEqual(await broker.topics(), []);
+    await broker.createTopic(
+      topicSpec('t', { keep: { retentionMs: 1000, retentionBytes: 1 << 20, compact: true } }),
+    );
+  },
   'topics are listed': async ({ broker }) => {
     assert.deepEqual(await broker.topics(), []);
     const specs = [

@@ -1,0 +1,226 @@
+/**
+ * Verifies the rows beside the frames: topics, groups, tasks, producers, checkpoints, and that nothing is left of what is gone.
+ *
+ * Each check is one stretch and sees one state of the store, but for the walk through table `state`, which looks up what belongs to whom
+ * with every stretch.
+ *
+ * @module
+ */
+import { messageOf } from '../../core/errors.ts';
+import type { KvReader } from '../../kv/kv.ts';
+import type { StateCheck } from '../verify-report.ts';
+import { garbageOf } from './expiry.ts';
+import type { Findings } from './findings.ts';
+import { STEP_BYTES } from './front.ts';
+import { readGroup, readGroupNames, readMembers, readTask } from './group-rows.ts';
+import { readEnds } from './partitions.ts';
+import { decodeProducer } from './producers.ts';
+import type { Pause } from './retention.ts';
+import { decodeRow, frameKey, partitionKey, stateKey, textKey } from './rows.ts';
+import { decodeTopic, lastIds, topicRows, type StoredTopic } from './topics.ts';
+
+const STEP_ROWS = 10_000;
+
+/** The last numbers given, if they can be read. */
+type LastIds = ReturnType<typeof lastIds> | undefined;
+
+/** Reports damaged rows of table `meta` that are about no topic, and returns the last numbers given. */
+export function verifyMeta(kv: KvReader, findings: Findings): LastIds {
+  for (const { key, value } of kv.range('meta', {})) {
+    const name = Buffer.from(key).toString('utf8');
+    if (/^(?:topic:|format$|ids$|changes$|listeners$)/.test(name)) continue;
+    findings.attempt('row', name, () => decodeRow(value, () => `the row ${name}`));
+  }
+  return findings.attempt('row', 'last numbers given', () => lastIds(kv));
+}
+
+/** Reports damaged and contradicting rows of topics; returns those that can be read. */
+export function verifyTopics(kv: KvReader, last: LastIds, findings: Findings): StoredTopic[] {
+  const topics: StoredTopic[] = [];
+  const names = new Map<number, string>();
+  for (const { name, row } of topicRows(kv)) {
+    const topic = findings.attempt('row', `topic ${name}`, () => decodeTopic(row, name));
+    if (topic === undefined) continue;
+    topics.push(topic);
+    const other = names.get(topic.id);
+    names.set(topic.id, name);
+    if (other !== undefined)
+      findings.error('row', `topic ${name}`, `it has the same number as topic ${other}`);
+    if (last !== undefined && topic.id > last.topic)
+      findings.error('row', `topic ${name}`, `its number, ${topic.id}, was never given`);
+  }
+  return topics;
+}
+
+/** Reports frames and ends that belong to no partition of a topic. */
+export function verifyOwners(
+  kv: KvReader,
+  topics: readonly StoredTopic[],
+  findings: Findings,
+): void {
+  const partitionsOf = new Map(topics.map(({ id, spec }) => [id, spec.partitions]));
+  const garbage = new Set<number>();
+  for (const { garbage: left } of garbageOf(kv)) for (const id of left.topics) garbage.add(id);
+  for (const { key } of kv.range('ends', {})) {
+    const [id, partition] = placeOfKey(key);
+    if (partition >= (partitionsOf.get(id) ?? 0))
+      findings.error('orphan', `ends of ${id}[${partition}]`, 'they belong to no topic');
+  }
+  // From one partition to the next: frames within are walked elsewhere.
+  for (let from: Uint8Array = Buffer.of(0); ;) {
+    const [entry] = [...kv.range('frames', { from, limit: 1 })];
+    if (entry === undefined) return;
+    const [id, partition] = placeOfKey(entry.key);
+    if (partition >= (partitionsOf.get(id) ?? 0) && !garbage.has(id))
+      findings.error('orphan', `frames of ${id}[${partition}]`, 'they belong to no topic');
+    from = partition === 0xffff ? frameKey(id + 1, 0, 0) : frameKey(id, partition + 1, 0);
+  }
+}
+
+/** Reports damaged groups, tasks and producers, and positions outside of what is there. */
+export function verifyGroups(
+  kv: KvReader,
+  topics: readonly StoredTopic[],
+  last: LastIds,
+  findings: Findings,
+  state: StateCheck | undefined,
+): void {
+  const byName = new Map(topics.map((topic) => [topic.spec.name, topic]));
+  for (const group of readGroupNames(kv)) {
+    findings.counts.groups++;
+    findings.attempt('row', `group ${group}`, () => readGroup(kv, group));
+    findings.attempt('row', `members of group ${group}`, () => readMembers(kv, group));
+  }
+  const groups = new Set(readGroupNames(kv));
+  const owners = new Map<number, string>();
+  for (const { group, task: id } of taskNames(kv)) {
+    findings.counts.tasks++;
+    const place = `task ${id} of group ${group}`;
+    const task = findings.attempt('row', place, () => readTask(kv, group, id));
+    if (task === undefined) continue;
+    const { stateId, positions } = task;
+    if (!groups.has(group)) findings.error('orphan', place, 'there is no such group');
+    const other = owners.get(stateId);
+    owners.set(stateId, place);
+    if (other !== undefined) findings.error('row', place, `it shares its state with ${other}`);
+    if (last !== undefined && stateId > last.state)
+      findings.error('row', place, `the number of its state, ${stateId}, was never given`);
+    for (const position of positions) {
+      const where = `position of ${place} in ${position.topic}[${position.partition}]`;
+      verifyPosition(kv, byName.get(position.topic), position, where, findings);
+    }
+    const changelog = state?.changelogOf(group, id);
+    const topic = changelog === undefined ? undefined : byName.get(changelog.topic);
+    if (state === undefined || changelog === undefined || topic === undefined) continue;
+    try {
+      const { start, end } = readEnds(kv, topic, changelog.partition);
+      const at = state.position(kv, stateId);
+      if (!(at >= start && at <= end))
+        findings.error(
+          'checkpoint',
+          place,
+          `its checkpoint stands at ${at}, its changelog reaches from ${start} to ${end}`,
+        );
+    } catch (error) {
+      findings.error('checkpoint', place, messageOf(error));
+    }
+  }
+  for (const { key, value } of kv.range('producers', {})) {
+    findings.counts.producers++;
+    const id = Buffer.from(key).toString('utf8');
+    findings.attempt('row', `producer ${id}`, () => decodeProducer(value, id));
+  }
+}
+
+function verifyPosition(
+  kv: KvReader,
+  topic: StoredTopic | undefined,
+  { partition, offset }: { readonly partition: number; readonly offset: number },
+  where: string,
+  findings: Findings,
+): void {
+  if (topic === undefined || partition >= topic.spec.partitions) {
+    findings.error('position', where, 'there is no such partition');
+    return;
+  }
+  // A damaged row is reported with its partition.
+  let ends: { readonly start: number; readonly end: number };
+  try {
+    ends = readEnds(kv, topic, partition);
+  } catch {
+    return;
+  }
+  const { start, end } = ends;
+  if (offset > end)
+    findings.error('position', where, `it is ${offset}, behind the end of the partition, ${end}`);
+  else if (offset < start && topic.spec.role === 'source')
+    findings.warn(
+      'lost',
+      where,
+      `it is ${offset}, and what lies below ${start} has been deleted: the task will stop with MR_OFFSET_LOST`,
+    );
+  else if (offset < start)
+    findings.error('lost', where, `it is ${offset}, but the partition begins at ${start}`);
+}
+
+/** Reports rows of table `state` that belong to nobody, and what the layer above finds wrong with the others. */
+export async function verifyState(
+  kv: KvReader,
+  findings: Findings,
+  state: StateCheck | undefined,
+  pause: Pause,
+): Promise<void> {
+  for (let from: Uint8Array | undefined; ;) {
+    const known = knownStates(kv);
+    let rows = 0;
+    let bytes = 0;
+    let next: Uint8Array | undefined;
+    for (const { key, value } of kv.range('state', from === undefined ? {} : { from })) {
+      const stateId = Buffer.from(key.buffer, key.byteOffset, key.length).readUInt32BE(0);
+      if (!known.has(stateId)) {
+        findings.error('orphan', `state ${stateId}`, 'its rows belong to no task');
+        next = stateKey(stateId + 1);
+        break;
+      }
+      findings.counts.stateRows++;
+      const wrong = state?.defectOf(key, value);
+      if (wrong !== undefined)
+        findings.error('checkpoint', `state ${stateId}`, `a row is damaged: ${wrong}`);
+      bytes += key.length + value.length;
+      if (++rows >= STEP_ROWS || bytes > STEP_BYTES) {
+        next = Buffer.concat([key, Buffer.of(0)]);
+        break;
+      }
+    }
+    if (next === undefined) return;
+    from = next;
+    await pause();
+  }
+}
+
+function knownStates(kv: KvReader): Set<number> {
+  const known = new Set<number>();
+  for (const { group, task } of taskNames(kv)) {
+    try {
+      known.add(readTask(kv, group, task)?.stateId ?? 0);
+    } catch {
+      // Reported with the tasks. Whose state it was cannot be told: its rows will be reported too.
+    }
+  }
+  for (const { garbage } of garbageOf(kv)) for (const id of garbage.states) known.add(id);
+  return known;
+}
+
+function* taskNames(kv: KvReader): Generator<{ readonly group: string; readonly task: string }> {
+  for (const { key } of kv.range('tasks', { from: textKey('\u0000') })) {
+    const [group = '', task = ''] = Buffer.from(key).toString('utf8').split('\u0000');
+    yield { group, task };
+  }
+}
+
+/** Topic id and partition of a key of `frames` or `ends`. */
+function placeOfKey(key: Uint8Array): [id: number, partition: number] {
+  if (key.length < partitionKey(0, 0).length) return [0, 0];
+  const bytes = Buffer.from(key.buffer, key.byteOffset, key.length);
+  return [bytes.readUInt32BE(0), bytes.readUInt16BE(4)];
+}

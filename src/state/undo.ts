@@ -1,0 +1,177 @@
+/**
+ * Taking back what an event did to the rows of a store.
+ *
+ * A write remembers what the cell was. A value that is an object may be changed in place by whoever got it, with no write at all: so the
+ * first reading of an object by an event keeps its encoded bytes, and taking the event back puts these in its place.
+ *
+ * @module
+ */
+import type { Effects, Undo } from '../core/effects.ts';
+import { DIRTY, isAbsent, rawOf, RAW, sameWrite, setRaw, written } from './cell.ts';
+import type { Cell } from './cell.ts';
+
+/** What undoing needs of a store. */
+export interface UndoStore {
+  /** Whether the cell is in memory as the one of its key. */
+  holds(cell: Cell): boolean;
+  /** Whether the row is gone for good whatever happens to the cell: its window has expired. */
+  gone(cell: Cell): boolean;
+  /** The next commit writes the cell. */
+  soil(cell: Cell): void;
+  /** The next commit does not write the cell. */
+  rinse(cell: Cell): void;
+  /** The cell was made for nothing. */
+  forget(cell: Cell): void;
+}
+
+/** Takes a write back. Made before the write. */
+export class WriteUndo implements Undo {
+  readonly #store: UndoStore;
+  readonly #cell: Cell;
+  readonly #value: unknown;
+  readonly #at: number;
+  readonly #state: number;
+  readonly #taken: number;
+
+  constructor(store: UndoStore, cell: Cell) {
+    this.#store = store;
+    this.#cell = cell;
+    this.#value = cell.value;
+    this.#at = cell.at;
+    this.#state = cell.state;
+    this.#taken = cell.taken;
+  }
+
+  undo(): boolean {
+    const store = this.#store;
+    const cell = this.#cell;
+    if (store.gone(cell)) return true;
+    if (!sameWrite(cell.state, written(this.#state)) || !store.holds(cell)) return false;
+    const committed = cell.taken !== this.#taken;
+    cell.value = this.#value;
+    cell.at = this.#at;
+    cell.state = (this.#state & ~DIRTY) | (cell.state & DIRTY);
+    if (committed) store.soil(cell);
+    else if ((this.#state & DIRTY) === 0) store.rinse(cell);
+    forgetIfNew(store, cell);
+    return true;
+  }
+}
+
+/** Takes back that a cell was made for a row that was then not written. */
+export class CellUndo implements Undo {
+  readonly #store: UndoStore;
+  readonly #cell: Cell;
+
+  constructor(store: UndoStore, cell: Cell) {
+    this.#store = store;
+    this.#cell = cell;
+  }
+
+  undo(): boolean {
+    if (this.#store.holds(this.#cell)) forgetIfNew(this.#store, this.#cell);
+    return true;
+  }
+}
+
+/** A cell without a row that no commit knows of leaves nothing behind. */
+function forgetIfNew(store: UndoStore, cell: Cell): void {
+  if (isAbsent(cell) && cell.taken === 0 && !cell.dirty) store.forget(cell);
+}
+
+/** Values as events have got them, of one store. */
+export class Snapshots {
+  readonly #store: UndoStore;
+  /** Of events that are not finished. */
+  readonly #live = new Map<Cell, Snapshot[]>();
+
+  constructor(store: UndoStore) {
+    this.#store = store;
+  }
+
+  /** The event of `effects` gets the value of `cell`. `encode` gives its bytes; called only if the event has not got it before. */
+  take(cell: Cell, effects: Effects, encode: () => Uint8Array): void {
+    const all = this.#live.get(cell);
+    if (all?.some((each) => each.covers(cell, effects)) === true) return;
+    const snapshot = new Snapshot(this, this.#store, cell, effects, bytesOf(encode));
+    if (all === undefined) this.#live.set(cell, [snapshot]);
+    else all.push(snapshot);
+    effects.add(snapshot);
+    effects.hold(() => this.drop(snapshot));
+  }
+
+  /** The event is finished. */
+  drop(snapshot: Snapshot): void {
+    const all = this.#live.get(snapshot.cell);
+    if (all === undefined) return;
+    const left = all.filter((each) => each !== snapshot);
+    if (left.length === 0) this.#live.delete(snapshot.cell);
+    else this.#live.set(snapshot.cell, left);
+  }
+}
+
+/** A value that cannot be encoded cannot be put back either. */
+function bytesOf(encode: () => Uint8Array): Uint8Array | undefined {
+  try {
+    return encode();
+  } catch {
+    return undefined;
+  }
+}
+
+class Snapshot implements Undo {
+  readonly cell: Cell;
+  readonly effects: Effects;
+  readonly #state: number;
+  readonly #marks: number;
+  readonly #snapshots: Snapshots;
+  readonly #store: UndoStore;
+  readonly #taken: number;
+  readonly #bytes: Uint8Array | undefined;
+
+  constructor(
+    snapshots: Snapshots,
+    store: UndoStore,
+    cell: Cell,
+    effects: Effects,
+    bytes: Uint8Array | undefined,
+  ) {
+    this.#snapshots = snapshots;
+    this.#store = store;
+    this.cell = cell;
+    this.effects = effects;
+    this.#state = cell.state;
+    this.#marks = effects.marks;
+    this.#taken = cell.taken;
+    this.#bytes = bytes;
+  }
+
+  /** Whether it gives back what `effects` are about to get: there was no write since, and no point that they may go back to. */
+  covers(cell: Cell, effects: Effects): boolean {
+    return (
+      effects === this.effects &&
+      effects.marks === this.#marks &&
+      sameWrite(cell.state, this.#state)
+    );
+  }
+
+  undo(): boolean {
+    const { cell } = this;
+    const store = this.#store;
+    this.#snapshots.drop(this);
+    if (store.gone(cell)) return true;
+    const committed = cell.taken !== this.#taken;
+    // Memory may have let go of a row that nobody wrote: what is stored is what it was.
+    if (!store.holds(cell)) return !committed && sameWrite(cell.state, this.#state);
+    if (this.#bytes === undefined || !sameWrite(cell.state, this.#state)) return false;
+    setRaw(cell, this.#bytes, -1);
+    // What was committed meanwhile may have been changed in place already.
+    if (committed) store.soil(cell);
+    return true;
+  }
+}
+
+/** The bytes of a raw cell, to be kept. */
+export function copyOfRaw(cell: Cell): Uint8Array | undefined {
+  return (cell.state & RAW) === 0 ? undefined : new Uint8Array(rawOf(cell));
+}

@@ -1,0 +1,74 @@
+/**
+ * Work that goes on after the `emit` that caused it has been answered: values in a buffer, groups that a timer sends.
+ *
+ * Nobody waits for it, so what goes wrong in it is kept for whoever asks next: an `emit` into the same graph, whose own value is dealt with
+ * first; `drain`; or `close`. Of several failures between two questions the first is told.
+ *
+ * @module
+ */
+import { InFlight } from './in-flight.ts';
+import type { Work } from './in-flight.ts';
+
+/** The detached work of one operator. */
+export class Detached {
+  readonly #inFlight = new InFlight();
+  #failure: { readonly error: unknown } | undefined;
+  #closed = false;
+
+  /** Something was accepted, and its `emit` does not wait for it. Call `done` of what is returned when it is finished, or {@link fail} and `done`. */
+  begin(): Work {
+    return this.#inFlight.begin();
+  }
+
+  /** Keeps an error until somebody asks. */
+  fail(error: unknown): void {
+    if (!this.#closed) this.#failure ??= { error };
+  }
+
+  /** Runs something that nobody waits for. Returns nothing when it is finished, else a promise of that moment, which never rejects. */
+  run(work: () => void | Promise<void>): void | Promise<void> {
+    const { done } = this.begin();
+    let pending: void | Promise<void> = undefined;
+    try {
+      pending = work();
+    } catch (error) {
+      this.fail(error);
+    }
+    if (pending === undefined) {
+      done();
+      return;
+    }
+    return pending.then(done, (error: unknown) => {
+      this.fail(error);
+      done();
+    });
+  }
+
+  /** Whether nothing is under way. */
+  get idle(): boolean {
+    return this.#inFlight.idle;
+  }
+
+  /** @throws what went wrong since somebody asked last. */
+  report(): void {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure.error;
+  }
+
+  /**
+   * Nothing when all is finished, else a promise of the moment when everything accepted so far is.
+   *
+   * @throws as {@link report}; the promise rejects with it.
+   */
+  settled(): void | Promise<void> {
+    if (!this.#inFlight.idle) return this.#inFlight.settled().then(() => this.report());
+    this.report();
+  }
+
+  /** The operator has ended, and nobody asks any more. */
+  close(): void {
+    this.#closed = true;
+    this.#failure = undefined;
+  }
+}
