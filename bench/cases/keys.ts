@@ -3,14 +3,15 @@
  *
  * @module
  */
+import type { Figures } from '../lib/figures.ts';
 import { countLimit } from '../lib/limit.ts';
 import { fillPayments, paymentsApp } from '../lib/payments.ts';
 import type { Payment } from '../lib/payments.ts';
 import type { Case } from '../lib/stage.ts';
 import { workThrough } from '../lib/work.ts';
 
-/** Keeps Node's young generation small. */
-const FLAGS = '--max-semi-space-size=8';
+/** The young generation as it is in Node 20 and 22; Node 24 lets it grow to four times that where memory is plentiful. */
+const FLAGS = '--max-semi-space-size=16';
 
 const keys: Case = {
   name: 'keys',
@@ -24,6 +25,7 @@ const keys: Case = {
   },
   run(stage) {
     const events = stage.size(1_500_000);
+    let small: Figures = {};
     const sizes = [1_000, 100_000, 1_000_000].map((full) => {
       const accounts = stage.size(full);
       const input = stage.make(`keys-${accounts}`, 'fill', { events, accounts });
@@ -33,7 +35,7 @@ const keys: Case = {
       stage.throughput(`limit: read frames, JSON.parse, Map, ${named}`, limit, limit);
       stage.throughput(named, work, limit);
       if (full === 1_000_000) {
-        const small = stage.bestOnCopies('work', input, { events, nodeFlags: FLAGS });
+        small = stage.bestOnCopies('work', input, { events, nodeFlags: FLAGS });
         stage.throughput(`${named}, node ${FLAGS}`, small, limit);
       }
       return work;
@@ -46,8 +48,8 @@ const keys: Case = {
       most: 3,
     });
     stage.goal({
-      what: 'private memory at 1,000,000 keys',
-      value: many['megabytes'] ?? Infinity,
+      what: `private memory at 1,000,000 keys, node ${FLAGS}`,
+      value: small['megabytes'] ?? Infinity,
       unit: 'MB',
       most: 400,
     });

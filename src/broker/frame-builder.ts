@@ -4,6 +4,7 @@
  * @module
  */
 import type { Codec } from '../codec/codec.ts';
+import { keyBytesOfId, writeKeyOfId } from '../codec/key.ts';
 import { assert, MillraceError } from '../core/errors.ts';
 import type { Headers } from '../core/types.ts';
 import { encodeHeaders, headerLength } from './frame-headers.ts';
@@ -150,6 +151,42 @@ export class FrameBuilder {
     }
   }
 
+  /**
+   * Adds the record of a row: its key is the one of an id (see `codec/key.ts`) behind `prefix`, its value as of {@link FrameBuilder.addValue}.
+   * Nothing is allocated for it.
+   *
+   * @throws as {@link FrameBuilder.addValue}; nothing is added then.
+   */
+  addRow<T>(timestamp: number, prefix: Uint8Array, id: string, codec: Codec<T>, value: T): void {
+    this.#reserveKey(prefix.length + id.length);
+    const keys = this.#keys;
+    const keyEnd = writeKeyOfId(id, prefix, keys, this.#keyBytes);
+    if (this.#text || codec.encodeInto === undefined || keyEnd < 0) {
+      this.addValue(timestamp, keyBytesOfId(id, prefix), codec, value);
+      return;
+    }
+    const keyLength = keyEnd - this.#keyBytes;
+    this.#reserveValue(VALUE_ROOM);
+    const target = this.#values;
+    const at = this.#valueBytes;
+    let end: number;
+    this.#lent = true;
+    try {
+      end = codec.encodeInto(value, target, at);
+    } finally {
+      this.#lent = false;
+    }
+    // Too long for the room, or a getter of the value has added something itself.
+    if (end < 0 || this.#values !== target || this.#valueBytes !== at || this.#keys !== keys) {
+      this.add(timestamp, keyBytesOfId(id, prefix), codec.encode(value));
+      return;
+    }
+    this.#check(timestamp, keyLength, end - at, null);
+    this.#valueBytes = end;
+    this.#keyBytes = keyEnd;
+    this.#index(timestamp, keyLength, end - at, null);
+  }
+
   /** What stands before the next value of a frame of texts. */
   #separator(): number {
     return this.#count === 0 ? 0x5b : 0x2c;
@@ -162,6 +199,10 @@ export class FrameBuilder {
     valueBytes: number,
     headers: Headers | null,
   ): void {
+    this.#check(timestamp, key === null ? 0 : key.length, valueBytes, headers);
+  }
+
+  #check(timestamp: number, keyBytes: number, valueBytes: number, headers: Headers | null): void {
     // Offsets to the least timestamp are stored as integers: a fraction would be cut off silently.
     if (!Number.isSafeInteger(timestamp))
       throw new MillraceError(
@@ -169,7 +210,6 @@ export class FrameBuilder {
         `the timestamp of a record is ${String(timestamp)}; give whole milliseconds since 1970`,
         { details: { timestamp } },
       );
-    const keyBytes = key === null ? 0 : key.length;
     const bytes = keyBytes + valueBytes + (headers === null ? 0 : headerLength(headers));
     if (bytes > this.#maxRecordBytes)
       throw new MillraceError(
@@ -193,28 +233,37 @@ export class FrameBuilder {
     valueLength: number,
     headers: Headers | null,
   ): void {
+    if (key === null) {
+      this.#index(timestamp, NO_KEY, valueLength, headers);
+      return;
+    }
+    this.#reserveKey(key.length);
+    const target = this.#keys;
+    let at = this.#keyBytes;
+    if (key.length < 32) for (let j = 0; j < key.length; j++) target[at++] = key[j] as number;
+    else target.set(key, at);
+    this.#keyBytes += key.length;
+    this.#index(timestamp, key.length, valueLength, headers);
+  }
+
+  /** Counts a record whose bytes are there. */
+  #index(timestamp: number, keyLength: number, valueLength: number, headers: Headers | null): void {
     const i = this.#count;
     if (i === this.#timestamps.length) this.#growIndex();
     this.#timestamps[i] = timestamp;
+    this.#keyLengths[i] = keyLength;
     this.#valueLengths[i] = valueLength;
-    if (key === null) {
-      this.#keyLengths[i] = NO_KEY;
-    } else {
-      this.#keyLengths[i] = key.length;
-      if (this.#keyBytes + key.length > this.#keys.length)
-        this.#keys = grow(this.#keys, this.#keyBytes, key.length);
-      const target = this.#keys;
-      let at = this.#keyBytes;
-      if (key.length < 32) for (let j = 0; j < key.length; j++) target[at++] = key[j] as number;
-      else target.set(key, at);
-      this.#keyBytes += key.length;
-    }
     if (headers !== null || this.#headers !== null) {
       this.#headers ??= Array.from({ length: i }, () => null);
       this.#headers.push(headers);
       this.#headerBytes += headers === null ? 2 : headerLength(headers);
     }
     this.#count = i + 1;
+  }
+
+  #reserveKey(bytes: number): void {
+    if (this.#keyBytes + bytes > this.#keys.length)
+      this.#keys = grow(this.#keys, this.#keyBytes, bytes);
   }
 
   #reserveValue(bytes: number): void {

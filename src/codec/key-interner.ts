@@ -3,7 +3,8 @@
  * reference.
  *
  * A key may be in one of two neighbouring slots, and the latest comer takes the place of the older of the two. A miss, a
- * collision or a hostile choice of keys costs time, never correctness: references of one key are interchangeable.
+ * collision or a hostile choice of keys costs time, never correctness: references of one key are interchangeable. Where hardly any key comes
+ * back soon, most keys are not kept at all.
  *
  * @module
  */
@@ -20,6 +21,12 @@ const MAX_CAPACITY = 2 ** 20;
 /** Room for a key's words that a slot has at first; it is made anew for a longer key, and kept. */
 const FIRST_WORDS = 4;
 
+/** Keys that are looked up to learn whether keys come back, and those that are then not looked up because few did. */
+const SAMPLE = 4_096;
+const PASS = 16 * SAMPLE;
+/** Hits among a sample that make it worth its while. */
+const FEW = SAMPLE / 8;
+
 /** Turns encoded keys into references, mostly the same object for the same key. */
 export class KeyInterner {
   readonly #mask: number;
@@ -31,6 +38,11 @@ export class KeyInterner {
   readonly #refs: (KeyRef | undefined)[];
   readonly #decode: ((bytes: Uint8Array) => unknown) | undefined;
   readonly #texts: Map<string, KeyRef> = new Map();
+  /** Keys to look up until the end of the sample. */
+  #left = SAMPLE;
+  #misses = 0;
+  /** Keys that are not to be looked up. */
+  #pass = 0;
   /** The words of the key that is being looked up. */
   readonly #words: Int32Array = new Int32Array(MAX_INTERNED_BYTES / 4);
 
@@ -62,6 +74,11 @@ export class KeyInterner {
   ref(bytes: Uint8Array, from: number, to: number): KeyRef {
     const length = to - from;
     if (length > MAX_INTERNED_BYTES) return this.#make(bytes, from, to);
+    if (this.#pass > 0) {
+      this.#pass--;
+      return this.#make(bytes, from, to);
+    }
+    if (--this.#left === 0) this.#judge();
     const words = this.#words;
     let hash = length;
     let count = 0;
@@ -96,6 +113,7 @@ export class KeyInterner {
       while (i < count && kept[i] === words[i]) i++;
       if (i === count) return this.#refs[second] as KeyRef;
     }
+    this.#misses++;
     const ref = this.#make(bytes, from, to);
     this.#keep(first, hash, length, count, ref);
     return ref;
@@ -111,6 +129,13 @@ export class KeyInterner {
     if (this.#texts.size > this.#mask) this.#texts.clear();
     this.#texts.set(key, ref);
     return ref;
+  }
+
+  /** The end of a sample. */
+  #judge(): void {
+    if (this.#misses > SAMPLE - FEW) this.#pass = PASS;
+    this.#left = SAMPLE;
+    this.#misses = 0;
   }
 
   /** The key that is being looked up takes slot `first`, and what was there the slot beside it. */

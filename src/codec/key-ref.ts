@@ -41,16 +41,29 @@ export function keyIdAt(bytes: Buffer, from: number, to: number): string {
 
 /** The canonical bytes of the key with that id, behind those of `prefix` if there are any; the caller's to keep. */
 export function keyBytesOfId(id: string, prefix: Uint8Array = EMPTY): Uint8Array {
-  const from = prefix.length;
-  const bytes = Buffer.allocUnsafe(from + id.length);
-  for (let i = 0; i < from; i++) bytes[i] = prefix[i] as number;
+  const bytes = Buffer.allocUnsafe(prefix.length + id.length);
+  return writeKeyOfId(id, prefix, bytes, 0) < 0 ? Buffer.concat([prefix, encodeUtf8(id)]) : bytes;
+}
+
+/**
+ * Writes what {@link keyBytesOfId} gives into `target` from `at` on, where there must be room for as many bytes as `prefix` and `id` have units.
+ * Answers with the position behind it, or with -1 when it takes more than that; bytes from `at` on may have changed then.
+ */
+export function writeKeyOfId(
+  id: string,
+  prefix: Uint8Array,
+  target: Uint8Array,
+  at: number,
+): number {
+  for (let i = 0; i < prefix.length; i++) target[at + i] = prefix[i] as number;
+  const from = at + prefix.length;
   const greatest = isBytes(id) ? 0xff : 0x7f;
   for (let i = 0; i < id.length; i++) {
     const unit = id.charCodeAt(i);
-    if (unit > greatest) return Buffer.concat([prefix, encodeUtf8(id)]);
-    bytes[from + i] = unit;
+    if (unit > greatest) return -1;
+    target[from + i] = unit;
   }
-  return bytes;
+  return from + id.length;
 }
 
 /** Compares ids as the canonical bytes of their keys compare: negative when `a` sorts before `b`. */

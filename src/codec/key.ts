@@ -28,4 +28,5 @@ export {
   keyRef,
   keyRefFromBytes,
   keyRefOfId,
+  writeKeyOfId,
 } from './key-ref.ts';

@@ -53,7 +53,8 @@ export interface Committed extends Counts {
 /** What a commit carries. */
 interface Taken {
   readonly outputs: Outgoing[];
-  readonly changelog: FrameBuilder;
+  /** Rows that it changes. */
+  readonly entries: number;
   readonly positions: readonly Position[];
   readonly streamTime: number;
   readonly counts: Counts;
@@ -72,6 +73,8 @@ export class Task {
   readonly asynchronous: boolean;
   readonly #options: TaskOptions;
   readonly #changelog: string;
+  /** Rows of the commit that is being taken; empty in between. */
+  #rows: FrameBuilder = rowsFrame();
   readonly #epoch: number;
   readonly #checkpoints: Checkpoints;
   readonly #progress: Progress = { events: 0, firstAt: Number.NaN };
@@ -400,7 +403,7 @@ export class Task {
   }
 
   async #commit(life: TaskLife): Promise<void> {
-    const { membership, partition, commit, clock, atLeastOnce, processing } = this.#options;
+    const { membership, commit, clock, atLeastOnce, processing } = this.#options;
     const steps = this.#steps as Steps;
     const beganAt = clock.monotonic();
     let drainMs = 0;
@@ -431,9 +434,7 @@ export class Task {
       if (this.#life !== life || this.#unsent === life)
         throw this.#failure ?? life.abort.signal.reason;
     }
-    const { outputs, changelog, positions, streamTime, counts } = taken;
-    const entries = changelog.count;
-    if (entries > 0) outputs.push({ topic: this.#changelog, partition, frame: changelog.build() });
+    const { outputs, entries, positions, streamTime, counts } = taken;
     const placed = await membership.commit({
       task: this.id,
       epoch: this.#epoch,
@@ -469,7 +470,7 @@ export class Task {
 
   /** Everything that a commit carries, in one go: what comes afterwards belongs to the next. */
   #take(life: TaskLife): Taken {
-    const { commit, clock } = this.#options;
+    const { commit, clock, partition } = this.#options;
     const endSince = Math.max(
       ...life.inputs.map((input) => (input.atEnd ? input.endSince : Infinity)),
     );
@@ -477,9 +478,16 @@ export class Task {
     const streamTime = life.time.now;
     const answers = this.#questions.answer(life);
     const outputs = life.outputs.take(streamTime, idle);
-    const changelog = new FrameBuilder({ text: false, maxRecordBytes: MAX_ROW_BYTES });
     if (Number.isFinite(streamTime)) life.state.expire(streamTime, EXPIRE_ROWS);
-    life.state.takeDirty(changelog);
+    try {
+      life.state.takeDirty(this.#rows);
+    } catch (error) {
+      this.#rows = rowsFrame();
+      throw error;
+    }
+    const entries = this.#rows.count;
+    if (entries > 0)
+      outputs.push({ topic: this.#changelog, partition, frame: this.#rows.build() });
     const { positions } = this;
     const counts = life.counters.copy();
     const { firstAt } = this.#progress;
@@ -498,7 +506,7 @@ export class Task {
       done: this.#done(life),
       closed: life.windows.save(),
     });
-    return { outputs, changelog, positions, streamTime, counts, firstAt, meta, answers };
+    return { outputs, entries, positions, streamTime, counts, firstAt, meta, answers };
   }
 
   /** What is done behind the positions, by topic; at-least-once it comes again. */
@@ -577,4 +585,8 @@ function sum(counts: ReadonlyMap<string, number>): number {
   let total = 0;
   for (const count of counts.values()) total += count;
   return total;
+}
+
+function rowsFrame(): FrameBuilder {
+  return new FrameBuilder({ text: false, maxRecordBytes: MAX_ROW_BYTES });
 }

@@ -8,6 +8,7 @@
  * @module
  */
 import type { Codec } from '../codec/codec.ts';
+import { keyBytesOfId } from '../codec/key.ts';
 import type { Effects } from '../core/effects.ts';
 import { MillraceError } from '../core/errors.ts';
 import { DIRTY, isAbsent, RAW, rawOf, written } from './cell.ts';
@@ -18,8 +19,13 @@ import type { RowSource } from './rows.ts';
 import { CellUndo, copyOfRaw, Snapshots, WriteUndo } from './undo.ts';
 import type { UndoStore } from './undo.ts';
 
-/** How a row of a dirty cell is handed to the changelog: `null` deletes it. */
-export type WriteRow = (key: Uint8Array, value: Uint8Array | null) => void;
+/** Takes the rows that a commit writes, as a builder of changelog frames does. Timestamps are 0. */
+export interface RowWriter {
+  /** A row's bytes; `null` deletes it. */
+  add(timestamp: number, rowKey: Uint8Array, value: Uint8Array | null): void;
+  /** The row of the key with that id, in the store or window that `prefix` stands for. */
+  addRow<T>(timestamp: number, prefix: Uint8Array, id: string, codec: Codec<T>, value: T): void;
+}
 
 /** The rows of one table, or of one stateful operator, in one task. */
 export abstract class BaseStore<C extends Cell> implements UndoStore {
@@ -87,8 +93,8 @@ export abstract class BaseStore<C extends Cell> implements UndoStore {
     return this.#dirtyRows;
   }
 
-  /** Hands every dirty row to `write` and calls it clean. Rows that were deleted leave the store. `commit` is the number of the commit. */
-  takeDirty(write: WriteRow, commit: number = 0): void {
+  /** Hands every dirty row to `writer` and calls it clean. Rows that were deleted leave the store. `commit` is the number of the commit. */
+  takeDirty(writer: RowWriter, commit: number = 0): void {
     const dirty = this.#dirty;
     if (dirty.length === 0) return;
     const codec = this.mustCodec();
@@ -101,9 +107,9 @@ export abstract class BaseStore<C extends Cell> implements UndoStore {
         cell.state &= ~DIRTY;
         continue;
       }
-      const row = this.rowKey(cell);
-      if (absent) write(row, null);
-      else write(row, (cell.state & RAW) !== 0 ? rawOf(cell) : this.#encode(codec, cell));
+      if (absent) writer.add(0, this.#rowKey(cell), null);
+      else if ((cell.state & RAW) !== 0) writer.add(0, this.#rowKey(cell), rawOf(cell));
+      else this.#encode(writer, codec, cell);
       cell.state &= ~DIRTY;
       horizon.take(cell.taken, commit);
       cell.taken = commit;
@@ -134,7 +140,8 @@ export abstract class BaseStore<C extends Cell> implements UndoStore {
   abstract gone(cell: C): boolean;
   abstract forget(cell: C): void;
   protected abstract bury(cell: C): void;
-  protected abstract rowKey(cell: C): Uint8Array;
+  /** What stands in front of the cell's canonical key in its row key. */
+  protected abstract prefixOf(cell: C): Uint8Array;
 
   /** Whether a decoded value can be changed by whoever has it. */
   protected isMutable(value: unknown): boolean {
@@ -156,10 +163,15 @@ export abstract class BaseStore<C extends Cell> implements UndoStore {
     cell.state &= ~RAW;
   }
 
-  #encode(codec: Codec<unknown>, cell: C): Uint8Array {
+  #rowKey(cell: C): Uint8Array {
+    return keyBytesOfId(cell.id, this.prefixOf(cell));
+  }
+
+  #encode(writer: RowWriter, codec: Codec<unknown>, cell: C): void {
     try {
-      return codec.encode(cell.value);
+      writer.addRow(0, this.prefixOf(cell), cell.id, codec, cell.value);
     } catch (error) {
+      if (MillraceError.is(error) && error.code !== 'MR_ENCODE_FAILED') throw error;
       throw new MillraceError(
         'MR_ENCODE_FAILED',
         `the row of key ${JSON.stringify(String(cell.ref.key)).slice(0, 80)} in table ${this.name} cannot be encoded as ${codec.name}; store plain data, or give the table a codec`,

@@ -28,8 +28,8 @@ const MAX_STEP_BYTES = 16 * 1024 * 1024;
 const MAX_BATCH_BYTES = 1024 * 1024;
 const MAX_BATCH_WRITES = 1_024;
 
-/** A checkpoint is not worth its while for fewer changelog entries. */
-const LEAST_BEHIND = 50_000;
+/** A checkpoint is not worth its while for fewer changelog entries: a recovery replays them in some 150 ms. */
+const LEAST_BEHIND = 200_000;
 
 /** A recovery replays at most so many, which takes it less than a second. */
 const MOST_BEHIND = 500_000;

@@ -120,8 +120,8 @@ export class KeyedStore extends BaseStore<Cell> {
     this.all.bury(cell);
   }
 
-  protected override rowKey(cell: Cell): Uint8Array {
-    return this.all.rowKey(cell.id);
+  protected override prefixOf(): Uint8Array {
+    return this.all.prefix;
   }
 
   *#hand(cells: Iterable<Cell>, effects: Effects | null): IterableIterator<KeyedRow> {

@@ -29,10 +29,11 @@ export interface RowSource {
   readonly complete: boolean;
 }
 
-/** Cells by key. `prefix` stands in front of the canonical key in their row keys. */
+/** Cells by key. */
 export class Rows<C extends Cell> {
+  /** What stands in front of the canonical key in the row keys of these rows. */
+  readonly prefix: Buffer;
   readonly #cells = new Map<string, C>();
-  readonly #prefix: Buffer;
   readonly #make: (id: string) => C;
   readonly #source: RowSource;
   #complete: boolean;
@@ -45,7 +46,7 @@ export class Rows<C extends Cell> {
   #order: KeyOrder<C> | undefined;
 
   constructor(prefix: Buffer, source: RowSource, make: (id: string) => C) {
-    this.#prefix = prefix;
+    this.prefix = prefix;
     this.#source = source;
     this.#complete = source.complete || source.base === undefined;
     this.#make = make;
@@ -171,7 +172,7 @@ export class Rows<C extends Cell> {
     let at = 0;
     if (!this.#complete)
       for (const [rowKey, value] of this.#stored(from, to)) {
-        const id = idOf(rowKey.subarray(this.#prefix.length));
+        const id = idOf(rowKey.subarray(this.prefix.length));
         while (at < cells.length && compareKeyIds((cells[at] as C).id, id) < 0)
           yield cells[at++] as C;
         if (cells[at]?.id === id) yield cells[at++] as C;
@@ -183,7 +184,7 @@ export class Rows<C extends Cell> {
   /** The rows that the checkpoint has, from `from` on, as memory has them, or as cells that are the caller's alone. */
   *stored(from: Uint8Array | undefined): Generator<C> {
     for (const [rowKey, value] of this.#stored(from, undefined)) {
-      const id = idOf(rowKey.subarray(this.#prefix.length));
+      const id = idOf(rowKey.subarray(this.prefix.length));
       yield this.#cells.get(id) ?? rawCell(this.#make(id), value);
     }
   }
@@ -199,7 +200,7 @@ export class Rows<C extends Cell> {
     from: Uint8Array | undefined,
     to: Uint8Array | undefined,
   ): Iterable<readonly [Uint8Array, Uint8Array]> {
-    const prefix = this.#prefix;
+    const prefix = this.prefix;
     return (this.#source.base as StateBase).range(
       from === undefined ? prefix : Buffer.concat([prefix, from]),
       to === undefined ? afterPrefix(prefix) : Buffer.concat([prefix, to]),
@@ -208,7 +209,7 @@ export class Rows<C extends Cell> {
 
   #fetch(id: string): C | undefined {
     if (id === this.#missed) return undefined;
-    const value = (this.#source.base as StateBase).get(this.rowKey(id));
+    const value = (this.#source.base as StateBase).get(keyBytesOfId(id, this.prefix));
     if (value === undefined) {
       this.#missed = id;
       return undefined;
@@ -228,11 +229,6 @@ export class Rows<C extends Cell> {
   #remove(cell: C): void {
     this.#cells.delete(cell.id);
     this.#order?.remove(cell);
-  }
-
-  /** Row key of an id. */
-  rowKey(id: string): Uint8Array {
-    return keyBytesOfId(id, this.#prefix);
   }
 }
 

@@ -134,8 +134,7 @@ export class TaskState {
   takeDirty(changelog: FrameBuilder): void {
     const before = changelog.count;
     const commit = this.#horizon.begin();
-    const write = (key: Uint8Array, value: Uint8Array | null): void => changelog.add(0, key, value);
-    for (const store of this.#stores()) store.takeDirty(write, commit);
+    for (const store of this.#stores()) store.takeDirty(changelog, commit);
     if (changelog.count === before) this.#horizon.cancel();
     this.trim();
   }

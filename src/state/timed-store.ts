@@ -169,5 +169,11 @@ function timed(codec: Codec<unknown>): Codec<unknown> {
         codec.decode(bytes.subarray(TIME_BYTES)),
         Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readDoubleLE(0),
       ),
+    encodeInto: (value, target, at) => {
+      if (codec.encodeInto === undefined || target.length - at < TIME_BYTES) return -1;
+      const { value: inner, time } = value as Timed;
+      target.writeDoubleLE(time, at);
+      return codec.encodeInto(inner, target, at + TIME_BYTES);
+    },
   };
 }

@@ -10,7 +10,7 @@ import type { Effects } from '../core/effects.ts';
 import type { KeyRef } from '../core/event.ts';
 import { keyIdAt, keyRefOfId } from '../codec/key.ts';
 import { BaseStore } from './base-store.ts';
-import type { WriteRow } from './base-store.ts';
+import type { RowWriter } from './base-store.ts';
 import { Cell, isAbsent, RAW, setRaw } from './cell.ts';
 import type { RawRows } from './cell.ts';
 import { memoryOnly } from './keyed-store.ts';
@@ -107,12 +107,12 @@ export class WindowStore extends BaseStore<WindowCell> {
   }
 
   /** The mark of expiry comes first: rows that are in the store now must be there after a replay. */
-  override takeDirty(write: WriteRow, commit: number = 0): void {
+  override takeDirty(writer: RowWriter, commit: number = 0): void {
     if (this.#expiredTo > -Infinity) {
-      write(expiredRow(this.prefixes, this.#expiredTo), null);
+      writer.add(0, expiredRow(this.prefixes, this.#expiredTo), null);
       this.#expiredTo = -Infinity;
     }
-    super.takeDirty(write, commit);
+    super.takeDirty(writer, commit);
   }
 
   /** Takes a row from a changelog; commit 0: from a checkpoint. */
@@ -180,8 +180,8 @@ export class WindowStore extends BaseStore<WindowCell> {
     cell.window.rows.bury(cell);
   }
 
-  protected override rowKey(cell: WindowCell): Uint8Array {
-    return cell.window.rows.rowKey(cell.id);
+  protected override prefixOf(cell: WindowCell): Uint8Array {
+    return cell.window.rows.prefix;
   }
 
   *#hand(

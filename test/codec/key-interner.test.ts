@@ -76,6 +76,20 @@ describe('ref', () => {
     expect(again.filter((ref, i) => ref !== first[i]).length).toBeLessThan(10);
   });
 
+  test('is right where no key comes back, and keeps a working set again when they do', () => {
+    const interner = new KeyInterner(4_096);
+    const once = (n: number): void => {
+      const ref = interner.ref(...framed(encodeKey(`payment-${n}`), true));
+      if (ref.id !== `payment-${n}`) throw new Error(`${n} came back as ${ref.id}`);
+    };
+    for (let n = 0; n < 100_000; n++) once(n);
+    const frames = Array.from({ length: 300 }, (_, i) => framed(encodeKey(`airport-${i}`), true));
+    for (let round = 0; round < 300; round++) for (const frame of frames) interner.ref(...frame);
+    const first = frames.map((frame) => interner.ref(...frame));
+    const again = frames.map((frame) => interner.ref(...frame));
+    expect(again.filter((ref, i) => ref !== first[i]).length).toBeLessThan(30);
+  });
+
   test('keeps nothing of the bytes that it was given', () => {
     const interner = new KeyInterner();
     const [frame, from, to] = framed(encodeKey('ATL'), true);

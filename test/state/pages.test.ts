@@ -331,11 +331,11 @@ describe('checksums', () => {
   });
 });
 
-test('a checkpoint is due at 50,000 entries, later for many rows, at half a million in any case', () => {
-  expect(checkpointDue(49_999, 0)).toBe(false);
-  expect(checkpointDue(50_000, 0)).toBe(true);
-  expect(checkpointDue(50_000, 50_000)).toBe(true);
-  expect(checkpointDue(50_000, 200_000)).toBe(false);
+test('a checkpoint is due at 200,000 entries, later for many rows, at half a million in any case', () => {
+  expect(checkpointDue(199_999, 0)).toBe(false);
+  expect(checkpointDue(200_000, 0)).toBe(true);
   expect(checkpointDue(200_000, 200_000)).toBe(true);
+  expect(checkpointDue(200_000, 300_000)).toBe(false);
+  expect(checkpointDue(300_000, 300_000)).toBe(true);
   expect(checkpointDue(500_000, 1e9)).toBe(true);
 });

@@ -7,7 +7,7 @@ import type { KeyRef } from '../../src/core/event.ts';
 import { readRow } from '../../src/state/row-key.ts';
 import { KeyedStore, WindowStore } from '../../src/state/store.ts';
 import { expectError } from '../codec/support.ts';
-import { codec, key, keyedRows, oddKeys, windowId, windowRows } from './support.ts';
+import { codec, key, keyedRows, oddKeys, takeRows, windowId, windowRows } from './support.ts';
 
 /** A row that a store handed to a commit, readable. */
 interface Written {
@@ -19,7 +19,7 @@ interface Written {
 
 function written(store: KeyedStore | WindowStore): Written[] {
   const rows: Written[] = [];
-  store.takeDirty((rowKey, value) => {
+  takeRows(store, (rowKey, value) => {
     const { start, key: bytes, expired } = readRow(rowKey);
     rows.push({
       kind: expired ? 'expired' : 'row',
@@ -182,7 +182,7 @@ describe('keyed store', () => {
     for (const [n, each] of oddKeys.entries()) store.write(store.cell(keyRef(each)), n);
     const loaded = keyedStore();
     let rows = 0;
-    store.takeDirty((rowKey, value) => {
+    takeRows(store, (rowKey, value) => {
       rows++;
       loaded.load(readRow(rowKey).key, value);
     });
@@ -382,7 +382,7 @@ describe('against a map', () => {
           } else if (step.op === 'commit') {
             const dirty = store.dirtyRows;
             let rows = 0;
-            store.takeDirty((rowKey, value) => {
+            takeRows(store, (rowKey, value) => {
               rows++;
               const id = Buffer.from(rowKey).toString('latin1');
               if (value === null) storage.delete(id);
@@ -431,7 +431,7 @@ describe('against a map', () => {
             store.expire(keptFrom);
             for (const id of memory.keys()) if (startOf(id) < keptFrom) memory.delete(id);
           } else if (step.op === 'commit') {
-            store.takeDirty((rowKey, value) => frames.push([rowKey, value]));
+            takeRows(store, (rowKey, value) => frames.push([rowKey, value]));
             committed = new Map(memory);
             committedFrom = keptFrom;
           } else {

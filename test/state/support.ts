@@ -57,6 +57,20 @@ export function commitOf(state: TaskState, baseOffset = 0): FrameView | undefine
   return changelog.count === 0 ? undefined : view(changelog, baseOffset);
 }
 
+/** What a commit of one store writes, row by row. */
+export function takeRows(
+  store: KeyedStore | WindowStore,
+  each: (rowKey: Uint8Array, value: Uint8Array | null) => void,
+  commit = 0,
+): void {
+  const changelog = builder();
+  store.takeDirty(changelog, commit);
+  if (changelog.count === 0) return;
+  const frame = view(changelog);
+  for (let i = 0; i < frame.count; i++)
+    each(frame.bytes.slice(frame.keyStart(i), frame.keyEnd(i)), frame.value(i));
+}
+
 function view(changelog: FrameBuilder, baseOffset = 0): FrameView {
   const { bytes } = changelog.build();
   place(bytes, baseOffset, 0);

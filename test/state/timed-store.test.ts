@@ -15,7 +15,7 @@ import { TimeHeap } from '../../src/state/time-heap.ts';
 import { Cell } from '../../src/state/cell.ts';
 import { TaskState } from '../../src/state/task-state.ts';
 import { expectError } from '../codec/support.ts';
-import { builder, codec, commitOf, replayed } from './support.ts';
+import { builder, codec, commitOf, replayed, takeRows } from './support.ts';
 
 const TTL = 100;
 const a = keyRef('a');
@@ -101,7 +101,7 @@ describe('a sweep', () => {
     expect(state.expire(TTL, 10)).toBe(0);
     expect(state.expire(TTL + 7, 3)).toBe(3);
     const keys: unknown[] = [];
-    store.takeDirty((rowKey, value) => {
+    takeRows(store, (rowKey, value) => {
       expect(value).toBeNull();
       keys.push(decodeKey(readRow(rowKey).key));
     });

@@ -6,7 +6,7 @@ import { keyRef } from '../../src/codec/key.ts';
 import { Effects } from '../../src/core/effects.ts';
 import { KeyedStore, WindowStore } from '../../src/state/store.ts';
 import { TaskState } from '../../src/state/task-state.ts';
-import { codec, commitOf, contents, keyedRows, windowId, windowRows } from './support.ts';
+import { codec, commitOf, contents, keyedRows, takeRows, windowId, windowRows } from './support.ts';
 
 const a = keyRef('a');
 const b = keyRef('b');
@@ -20,10 +20,14 @@ function keyedStore(): KeyedStore {
 /** Commits, and tells what was written, by key. */
 function written(store: KeyedStore | WindowStore, commit = 1): Record<string, string | null> {
   const rows: Record<string, string | null> = {};
-  store.takeDirty((rowKey, value) => {
-    rows[Buffer.from(rowKey).toString('latin1').slice(3)] =
-      value === null ? null : Buffer.from(value).toString();
-  }, commit);
+  takeRows(
+    store,
+    (rowKey, value) => {
+      rows[Buffer.from(rowKey).toString('latin1').slice(3)] =
+        value === null ? null : Buffer.from(value).toString();
+    },
+    commit,
+  );
   return rows;
 }
 

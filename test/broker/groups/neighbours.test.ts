@@ -10,6 +10,7 @@ import { LocalHub } from '../../../src/broker/groups/local-links.ts';
 import { encodeHello, encodePoke } from '../../../src/broker/groups/messages.ts';
 import { socketLinks } from '../../../src/broker/groups/sockets.ts';
 import { logTables, openLog } from '../../../src/broker/log/index.ts';
+import { Listeners } from '../../../src/broker/log/listeners.ts';
 import { openBroker } from '../../../src/broker/open.ts';
 import { VirtualClock } from '../../../src/core/clock.ts';
 import { systemRandom } from '../../../src/core/random.ts';
@@ -23,6 +24,8 @@ const EIGHT = Array.from({ length: 8 }, (_, i) => `a/${i}`);
 interface Meeting {
   readonly clock: VirtualClock;
   readonly open: (wrap?: (links: Links) => Links) => Promise<Broker>;
+  /** How many of them can be told of changes. */
+  readonly listening: () => number;
 }
 
 function scratch(): string {
@@ -37,6 +40,7 @@ function meeting(links: () => Links): Meeting {
   const kv = simulatedKv({ tables: logTables, clock });
   return {
     clock,
+    listening: () => new Listeners(kv, clock).read().size,
     open: async (wrap = (made) => made) => {
       const broker = await openLog({
         kv: kv.reopen(),
@@ -86,7 +90,7 @@ describe.each<[string, () => Meeting]>([
   });
 
   test('whoever waits without being in a group is told as well, and of commits', async () => {
-    const { clock, open } = meet();
+    const { clock, open, listening } = meet();
     const [waiter, other] = [await open(), await open()];
     const member = await joined(other, 'g', ['x']);
     // The first wait makes it listen. What is committed before that is done, the poll finds.
@@ -99,6 +103,7 @@ describe.each<[string, () => Meeting]>([
       meta: new Uint8Array(),
       outputs: [],
     });
+    while (listening() < 2) await clock.turn();
     for (let i = 0; i < 50; i++) await clock.turn();
     await clock.advance(10);
     await first;
