@@ -1,19 +1,30 @@
 /**
- * What failing events cost the others: one in a hundred goes to a dead-letter topic, against none.
+ * What failing events cost the others: one in a hundred goes to a dead-letter topic, because its handler throws or because a schema refuses it,
+ * against none. And what it costs to be ready for it: the same app without a policy, which keeps nothing that could be taken back.
  *
  * @module
  */
 import { deadLetter } from 'millrace';
+import { z } from 'zod';
 
+import type { Figures } from '../lib/figures.ts';
 import { fillPayments, paymentsApp } from '../lib/payments.ts';
 import type { Case } from '../lib/stage.ts';
 import { workThrough } from '../lib/work.ts';
 
 const ACCOUNTS = 10_000;
 
+/** The app refuses negative ones, and so does this. */
+const Payment = z.object({
+  account: z.string(),
+  cents: z.number().positive(),
+  at: z.number(),
+  shop: z.string(),
+});
+
 const poison: Case = {
   name: 'poison',
-  title: 'events whose handler throws, under deadLetter',
+  title: 'events whose handler throws, or that a schema refuses, under deadLetter',
   parts: {
     fill: (directory, { events, badEvery }) =>
       fillPayments(directory, {
@@ -21,11 +32,14 @@ const poison: Case = {
         accounts: ACCOUNTS,
         badEvery: badEvery === undefined ? undefined : Number(badEvery),
       }),
-    async work(directory, { events, bad }) {
-      const { app } = paymentsApp({
-        broker: `file:${directory}`,
-        onError: deadLetter('bad-payments'),
-      });
+    async work(directory, { events, bad, policy, schema }) {
+      const { app } = paymentsApp(
+        {
+          broker: `file:${directory}`,
+          onError: policy === 'fail' ? 'fail' : deadLetter('bad-payments'),
+        },
+        schema === 'zod' ? Payment : undefined,
+      );
       const figures = await workThrough(app, Number(events));
       if (figures['deadLettered'] !== Number(bad))
         throw new Error(`${figures['deadLettered']} dead letters instead of ${bad}`);
@@ -36,16 +50,33 @@ const poison: Case = {
     const events = stage.size(1_000_000);
     const good = stage.make('good', 'fill', { events });
     const bad = stage.make('bad', 'fill', { events, badEvery: 100 });
-    const without = stage.bestOnCopies('work', good, { events, bad: 0 });
-    const withSome = stage.bestOnCopies('work', bad, { events, bad: events / 100 });
-    stage.throughput('all good', without, without);
-    stage.throughput('1 % dead letters', withSome, without);
-    stage.goal({
-      what: 'slower by',
-      value: 100 * (1 - (withSome['perSecond'] ?? 0) / (without['perSecond'] ?? 1)),
-      unit: '%',
-      most: 10,
-    });
+    const measure = (directory: string, options: Record<string, string> = {}): Figures =>
+      stage.bestOnCopies('work', directory, {
+        events,
+        bad: directory === bad ? events / 100 : 0,
+        ...options,
+      });
+    const goal = (what: string, withSome: Figures, without: Figures): void =>
+      stage.goal({
+        what: `${what}: slower by`,
+        value: 100 * (1 - (withSome['perSecond'] ?? 0) / (without['perSecond'] ?? 1)),
+        unit: '%',
+        most: 10,
+      });
+
+    const unready = measure(good, { policy: 'fail' });
+    stage.throughput('all good, no policy', unready, unready);
+    const without = measure(good);
+    stage.throughput('all good', without, unready);
+    const thrown = measure(bad);
+    stage.throughput('1 % dead letters: a handler throws', thrown, without);
+    goal('a handler throws', thrown, without);
+
+    const checked = measure(good, { schema: 'zod' });
+    stage.throughput('all good, checked by a zod schema', checked, without);
+    const refused = measure(bad, { schema: 'zod' });
+    stage.throughput('1 % dead letters: the schema refuses', refused, checked);
+    goal('the schema refuses', refused, checked);
   },
 };
 export default poison;

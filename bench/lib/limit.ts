@@ -7,6 +7,7 @@ import { open } from 'lmdb';
 import type { Database } from 'lmdb';
 
 import { FrameView } from '../../src/broker/frame-view.ts';
+import { homeOf } from '../../src/broker/log/rows.ts';
 import { msgpack } from '../../src/codec/msgpack.ts';
 import { measured } from './figures.ts';
 import type { Figures } from './figures.ts';
@@ -68,7 +69,8 @@ function* valuesOf(frames: Frames, share: Share): Generator<unknown[]> {
   for (const key of frames.getKeys({})) {
     if (key.readUInt16BE(4) % share.of !== share.remainder) continue;
     const value = frames.get(key) as Buffer;
-    const view = FrameView.open(value, 'limit', 0, value.readDoubleLE(16));
+    const home = homeOf(key.readUInt32BE(0), key.readUInt16BE(4));
+    const view = FrameView.open(value, 'limit', 0, value.readDoubleLE(16), home);
     if (!view.control) yield view.text ? view.json() : packed(view);
   }
 }

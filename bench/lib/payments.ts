@@ -4,7 +4,7 @@
  * @module
  */
 import { App, unchecked } from 'millrace';
-import type { AppOptions, Table, Topic } from 'millrace';
+import type { AppOptions, Schema, Table, Topic } from 'millrace';
 
 import type { Figures } from './figures.ts';
 
@@ -50,20 +50,24 @@ export function paymentAt(
   return { account, cents: bad ? -cents : cents, at: FIRST_AT + n, shop: `s${n % 100}` };
 }
 
-/** The topic of payments in `app`. */
-export function paymentsTopic(app: App, partitions = 8): Topic<string, Payment> {
+/** The topic of payments in `app`. With a schema its values are checked when they are read. */
+export function paymentsTopic(
+  app: App,
+  partitions = 8,
+  schema?: Schema<Payment>,
+): Topic<string, Payment> {
   return app.topic('payments', {
     key: unchecked<string>(),
-    value: unchecked<Payment>(),
+    value: schema ?? unchecked<Payment>(),
     partitions,
     timestamp: ({ at }) => at,
-    validate: 'off',
+    validate: schema === undefined ? 'off' : 'out',
   });
 }
 
-export function paymentsApp(options: AppOptions): PaymentsApp {
+export function paymentsApp(options: AppOptions, schema?: Schema<Payment>): PaymentsApp {
   const app = new App('payments', options);
-  const payments = paymentsTopic(app);
+  const payments = paymentsTopic(app, undefined, schema);
   const totals = app.table('totals', { default: (): Total => ({ payments: 0, cents: 0 }) });
   payments.stream().update(totals, (total, { cents }) => {
     if (cents < 0) throw new Error(`a payment of ${cents} cents`);

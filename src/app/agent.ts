@@ -5,6 +5,8 @@
  */
 import type { Schema } from '../codec/schema.ts';
 import { MillraceError } from '../core/errors.ts';
+import { checkOptions, kindOf } from '../core/given.ts';
+import type { Known } from '../core/given.ts';
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
 import type { Awaitable } from '../core/types.ts';
@@ -23,6 +25,7 @@ import type {
   SinkPort,
   SinkTarget,
 } from '../stream/operator.ts';
+import { isSinkPort } from '../stream/operators/sink.ts';
 import type { Stream } from '../stream/stream.ts';
 import { policyOf } from '../stream/policy.ts';
 import type { OnError } from '../stream/policy.ts';
@@ -50,6 +53,13 @@ export interface AgentOptions<Out> {
   /** A body that was begun anew more than `max` times within `per` makes the worker fail. Default: any number of times. Not for `each`. */
   readonly restarts?: { readonly max: number; readonly per: Duration } | undefined;
 }
+
+const AGENT_OPTIONS: Known<AgentOptions<never>> = {
+  sinks: true,
+  concurrency: true,
+  onError: true,
+  restarts: true,
+};
 
 /** No topic: the agent gets one of its own, named after app and agent. */
 export interface OwnTopic<K, V> {
@@ -174,6 +184,7 @@ export function agentRun(
   options: Omit<AgentOptions<never>, 'sinks'>,
   drainTimeoutMs: number,
 ): AgentRun {
+  checkOptions(`agent ${name}`, options, AGENT_OPTIONS);
   const policy =
     options.onError === undefined
       ? undefined
@@ -244,6 +255,25 @@ function sinkReceivers(sinks: readonly SinkTarget<never>[], scope: Scope): Recei
     }
     return (target as unknown as SinkPort)['~sink'](scope);
   });
+}
+
+/** The sinks of an agent, checked. @throws `MR_OPTION_INVALID` */
+export function sinksOf(agent: string, given: unknown): readonly SinkTarget<never>[] {
+  if (given === undefined) return [];
+  if (!Array.isArray(given))
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `sinks of agent ${agent} are ${kindOf(given)}; give an array, such as { sinks: [topic] }`,
+      { details: { agent } },
+    );
+  for (const sink of given)
+    if (typeof sink !== 'function' && !isSinkPort(sink))
+      throw new MillraceError(
+        'MR_OPTION_INVALID',
+        `agent ${agent} has ${kindOf(sink)} among its sinks; give topics, agents, channels and functions`,
+        { details: { agent } },
+      );
+  return given as readonly SinkTarget<never>[];
 }
 
 function mustTask(scope: Scope, name: string): TaskScope {

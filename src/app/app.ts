@@ -12,6 +12,8 @@ import { sleep } from '../core/clock.ts';
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
+import { checkFunction, checkOptions, kindOf } from '../core/given.ts';
+import type { Known } from '../core/given.ts';
 import type { Logger } from '../core/log.ts';
 import { validName } from '../core/names.ts';
 import type { Key } from '../core/types.ts';
@@ -22,7 +24,6 @@ import { readStoredAnswer } from '../runtime/stored-answer.ts';
 import { tableHome } from '../runtime/table-home.ts';
 import type { Worker } from '../runtime/worker.ts';
 import { childNode } from '../stream/graph.ts';
-import type { SinkTarget } from '../stream/operator.ts';
 import { nodeOf, Stream } from '../stream/stream.ts';
 import { ChangeSource } from '../table/changes.ts';
 import type { TableHost } from '../table/definition.ts';
@@ -34,7 +35,7 @@ import { storedName } from '../topology/rename.ts';
 import { topologyData, topologyMermaid } from '../topology/formats.ts';
 import { printTopology } from '../topology/print.ts';
 import { channelPort, noPort, topicPort } from './agent-ports.ts';
-import { Agent, agentNode, agentRun, bodyAgent, canYield, eachAgent } from './agent.ts';
+import { Agent, agentNode, agentRun, bodyAgent, canYield, eachAgent, sinksOf } from './agent.ts';
 import type {
   AgentBody,
   AgentOptions,
@@ -55,7 +56,7 @@ import type { AppEvents, Listener, ListenOptions } from './hooks.ts';
 import type { Host } from './host.ts';
 import type { JobContext, JobOptions } from './jobs.ts';
 import { iterateTopic } from './iterate.ts';
-import { runMain } from './main.ts';
+import { ownArguments, runMain } from './main.ts';
 import type { Program } from './main.ts';
 import { inRange, settingsOf } from './options.ts';
 import type { AppOptions, Settings } from './options.ts';
@@ -79,6 +80,15 @@ export interface TableOptions<K, V> {
   readonly ttl?: Duration | undefined;
 }
 
+const TABLE_OPTIONS: Known<TableOptions<never, never> & { readonly default?: unknown }> = {
+  key: true,
+  value: true,
+  codec: true,
+  ttl: true,
+  default: true,
+  partitions: 'later',
+};
+
 /** What a test may put in the place of an app's own settings. */
 export type Replaced = Partial<Settings> & { readonly open?: (() => Promise<Broker>) | undefined };
 
@@ -89,6 +99,11 @@ export interface StartOptions {
   /** Members of the app's group in this process, 1 to 64. One does as much as a process can; several are for tests. Default 1. */
   readonly workers?: number | undefined;
 }
+
+const START_OPTIONS: Known<StartOptions> = {
+  signal: true,
+  workers: true,
+};
 
 /**
  * An app: the unit of deployment, and a group of its own on its broker. Declare topics, tables, streams and agents, then
@@ -131,6 +146,7 @@ export class App {
   #openBroker: () => Promise<Broker>;
   #broker: Promise<Broker> | undefined;
   #running: Running | undefined;
+  #starting: Promise<Running> | undefined;
   /** From the call of start to the end of the worker. */
   #started = false;
 
@@ -201,6 +217,19 @@ export class App {
   ): Table<K, V, V | undefined> {
     validName('table', name);
     this.#mustBeOpen(`table ${name}`);
+    if ((options as unknown) === undefined)
+      throw new MillraceError(
+        'MR_OPTION_INVALID',
+        `table ${name} was declared without options; give what reading a missing row gives, { default: () => 0 }, or the type of its rows, { value: schema }`,
+        { details: { table: name } },
+      );
+    checkOptions(`table ${name}`, options, TABLE_OPTIONS);
+    if (options.default !== undefined && typeof options.default !== 'function')
+      throw new MillraceError(
+        'MR_OPTION_INVALID',
+        `default of table ${name} is ${kindOf(options.default)}; give a function that makes it: { default: () => … }`,
+        { details: { table: name } },
+      );
     this.#declared.take('table', name);
     const codec = options.codec ?? msgpack;
     const ttlMs =
@@ -227,7 +256,9 @@ export class App {
     body: AgentBody<K, V, Out>,
     options: AgentOptions<Out> = {},
   ): Agent<K, V, Out> {
-    const sinks = (options.sinks ?? []) as readonly SinkTarget<never>[];
+    checkFunction(`agent ${name}`, body);
+    const run = agentRun(name, options, this.#settings.commit.drainTimeoutMs);
+    const sinks = sinksOf(name, options.sinks);
     if (sinks.length > 0 && !canYield(body))
       throw new MillraceError(
         'MR_ARGUMENT_INVALID',
@@ -236,7 +267,6 @@ export class App {
           details: { agent: name },
         },
       );
-    const run = agentRun(name, options, this.#settings.commit.drainTimeoutMs);
     const make = bodyAgent(name, body as unknown as AnyAgentBody, sinks, run);
     return this.#agent(name, source, make, run, canYield(body));
   }
@@ -252,8 +282,9 @@ export class App {
     fn: EachFunction<K, V, Out>,
     options: AgentOptions<Out> = {},
   ): Agent<K, V, Out> {
-    const sinks = (options.sinks ?? []) as readonly SinkTarget<never>[];
+    checkFunction(`agent ${name}`, fn);
     const run = agentRun(name, options, this.#settings.commit.drainTimeoutMs);
+    const sinks = sinksOf(name, options.sinks);
     const call = fn as unknown as EachFunction<unknown, unknown, unknown>;
     return this.#agent(name, source, eachAgent(name, call, sinks, run), run, true);
   }
@@ -267,6 +298,12 @@ export class App {
   ): Agent<K, V, Out> {
     validName('agent', name);
     this.#mustBeOpen(`agent ${name}`);
+    if (typeof source !== 'object' || source === null || Array.isArray(source))
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `agent ${name} was given ${kindOf(source)} as its source; give a topic, a stream of one, a channel, or { value: schema } for a topic of its own`,
+        { details: { agent: name } },
+      );
     this.#declared.take('agent', name);
     if (source instanceof Channel) return this.#channelAgent<K, V, Out>(name, source, make, run);
     const inbox =
@@ -375,13 +412,17 @@ export class App {
         'MR_ARGUMENT_INVALID',
         `app ${this.id} is running already; stop it before you start it again`,
       );
+    checkOptions(`start of app ${this.id}`, options, START_OPTIONS);
     const workers = inRange('workers', options.workers ?? 1, 1, 64);
     this.#started = true;
     try {
-      return await this.#start(workers, options.signal, beat);
+      this.#starting = this.#start(workers, options.signal, beat);
+      return await this.#starting;
     } catch (error) {
       this.#started = false;
       throw error;
+    } finally {
+      this.#starting = undefined;
     }
   }
 
@@ -452,9 +493,11 @@ export class App {
 
   /**
    * Runs the app as a program: `worker` (default) until SIGTERM or SIGINT, or `topology` to print what would run. A worker that fails
-   * says why on standard error and ends the process with status 1.
+   * says why on standard error and ends the process with status 1. Call it under `if (import.meta.main)`, so that the module can be loaded by others.
+   *
+   * @throws `MR_ARGUMENT_INVALID` where a command of `millrace` has loaded the module.
    */
-  async main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+  async main(argv: readonly string[] = ownArguments(this.id)): Promise<void> {
     await runMain((logger) => this['~program'](logger), argv);
   }
 
@@ -468,6 +511,8 @@ export class App {
   /** Stops a running worker, waits for what was sent, and closes the broker. The app can be used again afterwards. Idempotent. */
   async close(): Promise<void> {
     this.#asker.close();
+    // Whoever has not waited for the start shall not find the broker closed in the middle of it.
+    await this.#starting?.catch(() => undefined);
     try {
       await this.#running?.stop();
     } catch (error) {
@@ -624,7 +669,7 @@ export class App {
       get clock() {
         return settings().clock;
       },
-      rows: (table, codec) => readRows(this.#open(), group, stored(table), codec),
+      rows: (table) => readRows(this.#open(), group, stored(table.name), table),
       windowRows: (table, codec) => readWindowRows(this.#open(), group, stored(table), codec),
       declare: (table) => {
         if (table instanceof WindowedTable)
@@ -634,11 +679,9 @@ export class App {
       ask: async (task, question, limits) =>
         await (await this.#open()).ask(group, task, question, limits),
       stored: async (task, question) =>
-        await readStoredAnswer(await this.#open(), group, task, question, (table) => ({
-          codec: this.#declared.codecOf(table),
-          ttlMs: this.#declared.ttlMsOf(table),
-          stored: stored(table),
-        })),
+        await readStoredAnswer(await this.#open(), group, task, question, (table) =>
+          this.#declared.rowFormat(table),
+        ),
     };
   }
 }

@@ -8,9 +8,10 @@ import { FrameBuilder } from '../broker/frame-builder.ts';
 import { KeyInterner } from '../codec/key.ts';
 import { partitionOf } from '../codec/partition.ts';
 import type { Clock } from '../core/clock.ts';
-import type { KeyRef } from '../core/event.ts';
+import { MillraceError } from '../core/errors.ts';
+import { kindOf } from '../core/given.ts';
 import type { Headers } from '../core/types.ts';
-import { addRecord, isText } from '../runtime/format.ts';
+import { addRecord, checkKeyOf, isText } from '../runtime/format.ts';
 import type { TopicFormat } from '../runtime/format.ts';
 import { checkPartition } from '../runtime/outputs.ts';
 
@@ -52,7 +53,14 @@ export class Batch {
   /** Adds a record and returns its partition. Throws what {@link addRecord} throws; nothing is added then. */
   add(value: unknown, key: unknown, clock: Clock, options: SendOptions | undefined): number {
     const format = this.#format;
-    const ref = key === undefined || key === null ? null : this.#ref(key);
+    if (options !== undefined && (typeof options !== 'object' || options === null))
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `the options of a send to topic ${format.topic} are ${kindOf(options)}; give an object, such as { key: 'ann' }`,
+        { details: { topic: format.topic } },
+      );
+    const ref = key === undefined || key === null ? null : this.#keys.of(key);
+    checkKeyOf(format, ref);
     let partition: number;
     if (options?.partition !== undefined) {
       partition = options.partition;
@@ -90,10 +98,5 @@ export class Batch {
     // Without keys a batch stays together, and the next one goes to the next partition.
     this.#turn++;
     return out;
-  }
-
-  #ref(key: unknown): KeyRef {
-    this.#format.checkKey?.(key);
-    return this.#keys.of(key);
   }
 }

@@ -6,11 +6,12 @@
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
+import { checkFunction, checkOptions } from '../core/given.ts';
 import { validName } from '../core/names.ts';
 import type { Topology } from '../topology/topology.ts';
 import { Hooks } from './hooks.ts';
 import type { AppEvents, Listener, Listening } from './hooks.ts';
-import { runTask } from './jobs.ts';
+import { JOB_OPTIONS, runTask } from './jobs.ts';
 import type { Job, JobFunction, JobOptions, JobScope } from './jobs.ts';
 import { Leadership } from './leader.ts';
 import type { ChannelAgent } from './channel-agent.ts';
@@ -38,7 +39,8 @@ export class BesideDeclared {
   }
 
   #add(kind: Job['kind'], fn: JobFunction, intervalMs: number, options: JobOptions): void {
-    mustBeFunction(fn, kind);
+    checkFunction(`a ${kind}`, fn);
+    checkOptions(`a ${kind}`, options, JOB_OPTIONS);
     const number = this.jobs.filter((job) => job.kind === kind).length + 1;
     const name = options.name === undefined ? `${kind} ${number}` : validName('job', options.name);
     if (this.jobs.some((job) => job.name === name))
@@ -63,7 +65,7 @@ export class BesideDeclared {
         `${String(event)} is no event of an app; listen to ${events.join(', ')}`,
         { details: { event } },
       );
-    mustBeFunction(fn, `listener to ${event}`);
+    checkFunction(`a listener to ${event}`, fn);
     const deadlineMs = durationMs(
       deadline ?? LISTENER_DEADLINE,
       `deadline of a listener to ${event}`,
@@ -143,13 +145,4 @@ export class Beside {
       }),
     );
   }
-}
-
-function mustBeFunction(fn: unknown, what: string): void {
-  if (typeof fn === 'function') return;
-  throw new MillraceError(
-    'MR_ARGUMENT_INVALID',
-    `a ${what} was given ${fn === null ? 'null' : `a value of type ${typeof fn}`}; give it a function`,
-    { details: { what } },
-  );
 }

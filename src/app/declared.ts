@@ -5,16 +5,18 @@
  */
 import type { TopicKeep, TopicSpec } from '../broker/broker.ts';
 import { msgpack } from '../codec/msgpack.ts';
+import { utf8 } from '../codec/utf8.ts';
 import type { Codec } from '../codec/codec.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { TopicFormat } from '../runtime/format.ts';
 import type { GraphNode } from '../stream/node.ts';
 import type { Policy } from '../stream/policy.ts';
 import type { ChangeSource } from '../table/changes.ts';
+import type { RowFormat } from '../table/question.ts';
 import type { WindowedTable } from '../table/windowed-table.ts';
 import { buildTopology } from '../topology/build.ts';
 import type { AppGraph } from '../topology/regions.ts';
-import { renameTopology } from '../topology/rename.ts';
+import { renameTopology, storedName } from '../topology/rename.ts';
 import { foreignSource } from '../topology/sources.ts';
 import { changelogTopic } from '../topology/topology.ts';
 import type { Topology, TopologyCut } from '../topology/topology.ts';
@@ -101,8 +103,14 @@ export class Declared {
     return this.#tables.get(table)?.codec ?? msgpack;
   }
 
-  ttlMsOf(table: string): number | undefined {
-    return this.#tables.get(table)?.ttlMs;
+  /** How the rows of a table are written, by its stored name. */
+  rowFormat(stored: string): RowFormat {
+    const { rename } = this.#settings;
+    const table = [...this.#tables.keys()].find((name) => storedName(name, rename) === stored);
+    return {
+      codec: this.codecOf(table ?? stored),
+      ttlMs: this.#tables.get(table ?? stored)?.ttlMs,
+    };
   }
 
   /** The windows of a table that has some. */
@@ -134,10 +142,13 @@ export class Declared {
   /** A declared topic as the broker is told of it. */
   spec(format: TopicFormat): TopicSpec {
     const keep = this.#keeps.get(format.topic);
+    const keyCodec = format.keyCodec?.name;
     return {
       name: format.topic,
       partitions: format.partitions,
       codec: format.codec.name,
+      // Canonical bytes of texts are UTF-8, too.
+      ...(keyCodec === undefined || keyCodec === utf8.name ? {} : { keyCodec }),
       ...(this.#own.has(format.topic)
         ? { role: 'repartition', owner: this.#settings.group }
         : { role: 'source' }),

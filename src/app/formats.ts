@@ -11,6 +11,8 @@ import type { Schema } from '../codec/schema.ts';
 import type { Codec } from '../codec/codec.ts';
 import { durationMs } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
+import { checkOptions } from '../core/given.ts';
+import type { Known } from '../core/given.ts';
 import type { TopicFormat } from '../runtime/format.ts';
 import type { TopologyCut } from '../topology/topology.ts';
 import { inRange } from './options.ts';
@@ -26,12 +28,26 @@ const DEAD_LETTER_PARTITIONS = 4;
 /** Topic options, whatever their types. */
 export type AnyTopicOptions = TopicOptions<never, never, never, never>;
 
+const TOPIC_OPTIONS: Known<AnyTopicOptions> = {
+  key: true,
+  value: true,
+  codec: true,
+  keyCodec: true,
+  partitions: true,
+  timestamp: true,
+  validate: true,
+  retention: true,
+  retentionBytes: true,
+  compact: true,
+};
+
 /** @throws `MR_OPTION_INVALID` */
 export function declaredFormat(
   topic: string,
   options: AnyTopicOptions,
   settings: Settings,
 ): TopicFormat {
+  checkOptions(`topic ${topic}`, options, TOPIC_OPTIONS);
   const { validate = 'both' } = options;
   if (!['both', 'in', 'out', 'off'].includes(validate))
     throw new MillraceError(
@@ -47,9 +63,8 @@ export function declaredFormat(
       'MR_OPTION_INVALID',
       `timestamp of topic ${topic} is no function; give one from a value to milliseconds since 1970`,
     );
-  const value =
-    valueSchema === undefined ? undefined : validator(valueSchema, `a value of topic ${topic}`);
   const key = keySchema === undefined ? undefined : validator(keySchema, `a key of topic ${topic}`);
+  const ofValue = `a value of topic ${topic}`;
   const sending = validate === 'both' || validate === 'in';
   const reading = validate === 'both' || validate === 'out';
   return {
@@ -62,8 +77,11 @@ export function declaredFormat(
     ),
     codec: options.codec ?? valueCodec ?? settings.codec,
     keyCodec: options.keyCodec ?? keyCodec,
-    checkIn: sending ? value : undefined,
-    checkOut: reading ? value : undefined,
+    checkIn: sending && valueSchema !== undefined ? validator(valueSchema, ofValue) : undefined,
+    checkOut:
+      reading && valueSchema !== undefined
+        ? validator(valueSchema, ofValue, { traced: false })
+        : undefined,
     checkKey: validate === 'off' ? undefined : key,
     timestamp: options.timestamp as ((value: unknown) => number) | undefined,
     maxRecordBytes: settings.maxRecordBytes,

@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
 import { messageOf, MillraceError } from '../core/errors.ts';
+import type { Known } from '../core/given.ts';
 import type { Logger } from '../core/log.ts';
 import { reportJob } from '../runtime/metrics.ts';
 import type { Leadership } from './leader.ts';
@@ -27,6 +28,12 @@ export interface JobOptions {
   /** What it is called in errors, logs and metrics. Default: `task` or `timer` and its number, from 1. */
   readonly name?: string | undefined;
 }
+
+/** Which options of jobs there are. */
+export const JOB_OPTIONS: Known<JobOptions> = {
+  onLeader: true,
+  name: true,
+};
 
 /** What is run as a job. */
 export type JobFunction = (context: JobContext) => unknown;

@@ -3,6 +3,10 @@
  *
  * @module
  */
+import { existsSync, realpathSync } from 'node:fs';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
 import { systemClock } from '../core/clock.ts';
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
@@ -106,6 +110,21 @@ export async function runProgram(
     release();
     await watchdog.stop();
   }
+}
+
+/** The program of the command line, which loads modules that export apps. */
+const commandLine = new URL(`../cli/main${extname(import.meta.url)}`, import.meta.url);
+
+/** The arguments of this process, if it is the app's own. @throws `MR_ARGUMENT_INVALID` when it is a command that has only loaded the app's module. */
+export function ownArguments(app: string): readonly string[] {
+  const [, program = '', ...argv] = process.argv;
+  if (existsSync(program) && realpathSync(program) === fileURLToPath(commandLine))
+    throw new MillraceError(
+      'MR_ARGUMENT_INVALID',
+      `app ${app} was told to run, by main(), in the module that the command loads; write if (import.meta.main) await app.main(), so that only the program itself does it`,
+      { details: { app } },
+    );
+  return argv;
 }
 
 function onSignals(told: (signal: NodeJS.Signals) => void): () => void {

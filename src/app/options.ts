@@ -10,6 +10,8 @@ import type { Clock } from '../core/clock.ts';
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
+import { checkOptions } from '../core/given.ts';
+import type { Known } from '../core/given.ts';
 import type { Logger } from '../core/log.ts';
 import { validName } from '../core/names.ts';
 import { systemRandom } from '../core/random.ts';
@@ -130,11 +132,57 @@ export interface Settings {
   readonly logger: Logger;
 }
 
+const APP_OPTIONS: Known<AppOptions> = {
+  broker: true,
+  version: true,
+  rename: true,
+  codec: true,
+  processing: true,
+  onError: true,
+  commit: true,
+  maxRecordBytes: true,
+  startFrom: true,
+  onOffsetLost: true,
+  idleAfter: true,
+  maxIdleWait: true,
+  maxSkew: true,
+  maxFuture: true,
+  lease: true,
+  stallAfter: true,
+  stuckAfter: true,
+  cacheRows: true,
+  maintainEvery: true,
+  groupExpiry: true,
+  clock: true,
+  random: true,
+  logger: true,
+  standbys: 'later',
+  store: 'later',
+  web: 'later',
+};
+
+const COMMIT_OPTIONS: Known<CommitOptions> = {
+  every: true,
+  interval: true,
+  maxInterval: true,
+  drainTimeout: true,
+  maxBufferedBytes: true,
+  retryFor: true,
+};
+
 const MiB = 1024 * 1024;
 
 /** @throws `MR_NAME_INVALID`, `MR_OPTION_INVALID`. */
 export function settingsOf(id: string, options: AppOptions): Settings {
   validName('app', id);
+  const later = checkOptions(`app ${id}`, options, APP_OPTIONS);
+  checkOptions(`commit of app ${id}`, options.commit, COMMIT_OPTIONS);
+  const logger = options.logger ?? plainLogger();
+  if (later.length > 0)
+    logger.warn(
+      { app: id, options: later },
+      `app ${id}: ${later.join(' and ')} ${later.length === 1 ? 'is' : 'are'} not part of this version of millrace, and without effect`,
+    );
   if (/-v\d+$/.test(id))
     throw new MillraceError(
       'MR_NAME_INVALID',
@@ -173,7 +221,7 @@ export function settingsOf(id: string, options: AppOptions): Settings {
         : durationMs(options.groupExpiry, 'groupExpiry', 60_000),
     clock: options.clock ?? systemClock(),
     random: options.random ?? systemRandom(),
-    logger: options.logger ?? plainLogger(),
+    logger,
   };
 }
 

@@ -8,6 +8,9 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
+import { checkOptions } from '../core/given.ts';
+import type { Known } from '../core/given.ts';
+import { validName } from '../core/names.ts';
 import type { TopicFormat } from '../runtime/format.ts';
 import { Batch } from './batch.ts';
 import type { SendOptions } from './batch.ts';
@@ -22,6 +25,27 @@ export interface ProducerOptions {
   readonly linger?: Duration | undefined;
   /** Appends that may be under way at one time, 1 to 64. Default 16. */
   readonly maxInFlight?: number | undefined;
+}
+
+const PRODUCER_OPTIONS: Known<ProducerOptions> = {
+  id: true,
+  batch: true,
+  linger: true,
+  maxInFlight: true,
+};
+
+/** Options of a producer, as far as they can be told from one another. @throws `MR_OPTION_INVALID`, `MR_NAME_INVALID` */
+export function checkProducer(topic: string, options: ProducerOptions | undefined): void {
+  checkOptions(`a producer of topic ${topic}`, options, PRODUCER_OPTIONS);
+  if (options?.id !== undefined) {
+    validName('producer', options.id);
+    return;
+  }
+  throw new MillraceError(
+    'MR_OPTION_INVALID',
+    `a producer of topic ${topic} was asked for without an id, by which it finds its position again; give producer({ id: 'loader' }), or use send`,
+    { details: { topic } },
+  );
 }
 
 /** How a record is sent by a producer with an id. */

@@ -55,12 +55,13 @@ export async function startWorker(
   const { settings } = context;
   const { group, clock, logger } = settings;
   const subs = new Map(topology.subTopologies.map((sub) => [sub.name, sub]));
+  const ours = fingerprint(topology, settings.rename);
   let worker: Worker | undefined = undefined;
   const membership = await broker.join(group, {
     tasks: topology.subTopologies.flatMap(({ name, partitions }) =>
       Array.from({ length: partitions }, (_, partition) => ({ id: `${name}/${partition}` })),
     ),
-    topology: fingerprint(topology, settings.rename),
+    topology: ours,
     leaseMs: settings.leaseMs,
     answer: async (task, question) => {
       const owner = worker?.task(task);
@@ -83,6 +84,7 @@ export async function startWorker(
     clock,
     group,
     subTopologies: topology.subTopologies,
+    fingerprint: ours,
     retryForMs: settings.retryForMs,
     drainTimeoutMs: settings.commit.drainTimeoutMs,
     stallAfterMs: settings.stallAfterMs,
@@ -156,11 +158,7 @@ function makeTask(
       stateCodec: msgpack,
       own: (table) => own(owners, table, sub.name),
       stored: (table) => storedName(table, settings.rename),
-      table: (table) => ({
-        codec: declared.codecOf(table),
-        ttlMs: declared.ttlMsOf(table),
-        stored: storedName(table, settings.rename),
-      }),
+      table: (stored) => declared.rowFormat(stored),
       window: (table) => ({ codec: declared.codecOf(table), window: declared.windowOf(table) }),
       ...common,
       reply,

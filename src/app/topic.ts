@@ -20,7 +20,7 @@ import { nodeOf, templateStream } from '../stream/stream.ts';
 import type { Stream } from '../stream/stream.ts';
 import type { SendOptions } from './batch.ts';
 import type { Host } from './host.ts';
-import { TopicProducer } from './producer.ts';
+import { checkProducer, TopicProducer } from './producer.ts';
 import type { ProducerOptions } from './producer.ts';
 import { readRecords } from './records.ts';
 import { Sender } from './sender.ts';
@@ -28,7 +28,10 @@ import type { RecordMetadata } from './sender.ts';
 
 /** How a topic is declared. */
 export interface TopicOptions<K, V, In, KIn = K> {
-  /** Schema or codec of keys. Without it keys are strings, or missing. */
+  /**
+   * Schema or codec of keys. Without it keys are strings, or missing. A schema is asked about each key that is sent; one that refuses `null` makes
+   * records without a key an error (`MR_KEY_MISSING`).
+   */
   readonly key?: Schema<K, KIn> | Codec<K> | undefined;
   /** Schema or codec of values. Without it values are `unknown`. */
   readonly value?: Schema<V, In> | Codec<V> | undefined;
@@ -104,7 +107,7 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort, Throug
   /**
    * Sends a record. Resolves when it is durable; inside processing, when it has been added to the task's commit (offset -1).
    *
-   * @throws `MR_SCHEMA_VIOLATION`, `MR_ENCODE_FAILED`, `MR_KEY_INVALID`, `MR_TIMESTAMP_INVALID`, `MR_RECORD_TOO_LARGE` for a record that
+   * @throws `MR_SCHEMA_VIOLATION`, `MR_ENCODE_FAILED`, `MR_KEY_INVALID`, `MR_KEY_MISSING`, `MR_TIMESTAMP_INVALID`, `MR_RECORD_TOO_LARGE` for a record that
    * cannot be sent; `MR_DISK_FULL` (retryable), `MR_IO`, `MR_OVERFLOW` (retryable); inside processing `MR_SEND_OUTSIDE`
    * when the event is finished, `MR_ABORTED` when the task has ended.
    */
@@ -152,7 +155,7 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort, Throug
 
   /** Opens a producer that continues where the last one with its id stopped. */
   async producer<P = unknown>(options: ProducerOptions): Promise<TopicProducer<K, In, P>> {
-    validName('producer', options.id);
+    checkProducer(this.name, options);
     const format = this['~format'];
     const broker = await this.#host.ensureTopic(format);
     return TopicProducer.open<K, In, P>(options, format, this.#host.clock, broker);
@@ -197,10 +200,21 @@ export class Topic<K, out V, in In = V> implements Accepts<In>, SinkPort, Throug
   /** How it takes part in a graph. Not for programs. */
   '~sink'(scope: Scope): Receive {
     const format = this['~format'];
-    if (isTaskScope(scope))
+    if (isTaskScope(scope)) {
+      if (scope.processing !== this.#host.processing) throw ofAnotherApp(this.name, scope.task);
       return (value: unknown, event: EventCell | null) => scope.send(format, value, event);
+    }
     return async (value, event) => {
       await this.#sender.send(value, event?.key?.key, undefined);
     };
   }
+}
+
+/** The commit of a task is on the broker of its own app, where another one's declarations count for nothing. */
+function ofAnotherApp(topic: string, task: string): MillraceError {
+  return new MillraceError(
+    'MR_NOT_IN_AN_APP',
+    `task ${task} sends to topic ${topic}, which was declared by another app; declare the topic in this app too, and send to that one`,
+    { details: { topic, task } },
+  );
 }

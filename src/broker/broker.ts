@@ -29,6 +29,8 @@ export interface TopicSpec {
   readonly partitions: number;
   /** Name of the value codec; a second declaration with another one is refused. */
   readonly codec: string;
+  /** Name of the codec of keys, as for values. Left out for canonical key bytes. */
+  readonly keyCodec?: string | undefined;
   /** `'source'` topics are the user's. The others belong to one app and hold what its tasks hand to each other or to their heirs. */
   readonly role: 'source' | 'repartition' | 'changelog';
   /** The group that the topic belongs to, for topics that are not the user's: two apps whose names happen to meet must not share one. */
@@ -189,6 +191,8 @@ export interface Membership {
   readonly member: string;
   /** Tasks that it owns, the revoked ones included. */
   readonly tasks: readonly OwnedTask[];
+  /** Whether its topology and tasks are those of the group, as of the last tending. While they are not, it gets none; see {@link JoinOptions.topology}. */
+  readonly agrees: boolean;
   /** When {@link Membership.tend} is due, on the monotonic clock. Not in the future once something has happened to the group. */
   readonly tendAt: number;
   /**
@@ -208,7 +212,12 @@ export interface Membership {
    * the task's state and load what is stored; never call again with the same commit.
    */
   commit(commit: TaskCommit): Promise<readonly Placed[]>;
-  /** Gives the tasks back. Uncommitted work is dropped. Idempotent. */
+  /**
+   * Gives the tasks back. Uncommitted work is dropped. Idempotent.
+   *
+   * @throws `MR_DISK_FULL` (retryable) and `MR_IO` of the store. Then the broker goes on trying, until the lease is over or it is closed: in both
+   * cases others free the tasks.
+   */
   leave(): Promise<void>;
 }
 

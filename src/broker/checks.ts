@@ -57,12 +57,16 @@ export function checkTopicSpec(spec: TopicSpec): void {
       `topic ${spec.name} is declared with ${String(spec.partitions)} partitions; use a whole number from 1 to ${MAX_PARTITIONS}`,
       { details: { topic: spec.name, partitions: spec.partitions } },
     );
-  if (typeof spec.codec !== 'string' || spec.codec.length < 1 || spec.codec.length > 128)
-    throw new MillraceError(
-      'MR_OPTION_INVALID',
-      `codec of topic ${spec.name} is ${quote(spec.codec)}; use its name, 1 to 128 characters`,
-      { details: { topic: spec.name } },
-    );
+  for (const [what, codec] of [
+    ['codec', spec.codec],
+    ['keyCodec', spec.keyCodec ?? 'none'],
+  ] as const)
+    if (typeof codec !== 'string' || codec.length < 1 || codec.length > 128)
+      throw new MillraceError(
+        'MR_OPTION_INVALID',
+        `${what} of topic ${spec.name} is ${quote(codec)}; use its name, 1 to 128 characters`,
+        { details: { topic: spec.name } },
+      );
 }
 
 /** @throws `MR_ARGUMENT_INVALID` when `topic` has no such partition. */

@@ -7,7 +7,7 @@ import type { Codec } from '../codec/codec.ts';
 import { keyBytesOfId, writeKeyOfId } from '../codec/key.ts';
 import { assert, MillraceError } from '../core/errors.ts';
 import type { Headers } from '../core/types.ts';
-import { encodeHeaders, headerLength } from './frame-headers.ts';
+import { HeaderArea, StoredHeaders } from './frame-headers.ts';
 import {
   CONTROL,
   HEADER_BYTES,
@@ -28,6 +28,9 @@ const NULL: Uint8Array = Buffer.from('null');
 /** Room that a codec finds for a value, at least. */
 const VALUE_ROOM = 512;
 
+/** Headers of a record that is added. */
+export type RecordHeaders = Headers | StoredHeaders | null;
+
 /** Collects records and builds frames from them. Reusable: {@link FrameBuilder.build} empties it. */
 export class FrameBuilder {
   readonly #text: boolean;
@@ -40,8 +43,7 @@ export class FrameBuilder {
   #keyBytes = 0;
   #values: Buffer = Buffer.allocUnsafe(4096);
   #valueBytes = 0;
-  #headers: (Headers | null)[] | null = null;
-  #headerBytes = 0;
+  #headers: HeaderArea | undefined;
   /** A codec is writing behind the values; whoever else writes meanwhile needs another place. */
   #lent = false;
 
@@ -57,7 +59,7 @@ export class FrameBuilder {
 
   /** Bytes of keys, values and headers so far. */
   get bytes(): number {
-    return this.#keyBytes + this.#valueBytes + this.#headerBytes;
+    return this.#keyBytes + this.#valueBytes + (this.#headers?.used ?? 0);
   }
 
   /** Whether values are added with {@link FrameBuilder.addText}. */
@@ -76,11 +78,11 @@ export class FrameBuilder {
     timestamp: number,
     key: Uint8Array | null,
     value: Uint8Array | null,
-    headers: Headers | null = null,
+    headers: RecordHeaders = null,
   ): void {
     const bytes = value === null && this.#text ? NULL : value;
     const length = bytes === null ? 0 : bytes.length;
-    this.check(timestamp, key, length, headers);
+    this.#check(timestamp, lengthOf(key), length, headers);
     this.#reserveValue(length + 1);
     if (this.#text) this.#values[this.#valueBytes++] = this.#separator();
     if (bytes !== null) {
@@ -95,7 +97,7 @@ export class FrameBuilder {
     timestamp: number,
     key: Uint8Array | null,
     text: string | null,
-    headers: Headers | null = null,
+    headers: RecordHeaders = null,
   ): void {
     if (text === null) {
       this.add(timestamp, key, null, headers);
@@ -103,11 +105,11 @@ export class FrameBuilder {
     }
     // A text has at least as many bytes as characters: no room is made for one that cannot fit.
     if (text.length > this.#maxRecordBytes)
-      this.check(timestamp, key, Buffer.byteLength(text), headers);
+      this.#check(timestamp, lengthOf(key), Buffer.byteLength(text), headers);
     this.#reserveValue(text.length * 3 + 1);
     const at = this.#valueBytes;
     const written = this.#values.write(text, at + 1, 'utf8');
-    this.check(timestamp, key, written, headers);
+    this.#check(timestamp, lengthOf(key), written, headers);
     this.#values[at] = this.#separator();
     this.#valueBytes = at + 1 + written;
     this.#finish(timestamp, key, written, headers);
@@ -123,7 +125,7 @@ export class FrameBuilder {
     key: Uint8Array | null,
     codec: Codec<T>,
     value: T,
-    headers: Headers | null = null,
+    headers: RecordHeaders = null,
   ): void {
     if (this.#text || codec.encodeInto === undefined) {
       this.add(timestamp, key, codec.encode(value), headers);
@@ -145,7 +147,7 @@ export class FrameBuilder {
       // A getter of the value has sent something itself, which comes first.
       this.add(timestamp, key, target.subarray(at, end), headers);
     } else {
-      this.check(timestamp, key, end - at, headers);
+      this.#check(timestamp, lengthOf(key), end - at, headers);
       this.#valueBytes = end;
       this.#finish(timestamp, key, end - at, headers);
     }
@@ -192,17 +194,24 @@ export class FrameBuilder {
     return this.#count === 0 ? 0x5b : 0x2c;
   }
 
-  /** Throws what adding such a record would throw, see {@link FrameBuilder.add}. */
+  /**
+   * Throws what adding such a record would throw, see {@link FrameBuilder.add}. Gives its headers as they will be stored: who adds it later adds
+   * these, whatever becomes of the object that they were given in.
+   */
   check(
     timestamp: number,
     key: Uint8Array | null,
     valueBytes: number,
-    headers: Headers | null,
-  ): void {
-    this.#check(timestamp, key === null ? 0 : key.length, valueBytes, headers);
+    headers: RecordHeaders,
+  ): StoredHeaders | null {
+    this.#check(timestamp, lengthOf(key), valueBytes, headers);
+    return headers === null || headers instanceof StoredHeaders
+      ? headers
+      : (this.#headers as HeaderArea).stored();
   }
 
-  #check(timestamp: number, keyBytes: number, valueBytes: number, headers: Headers | null): void {
+  /** Leaves the headers behind those of the records before, encoded, where {@link FrameBuilder.#index} finds them. */
+  #check(timestamp: number, keyBytes: number, valueBytes: number, headers: RecordHeaders): void {
     // Offsets to the least timestamp are stored as integers: a fraction would be cut off silently.
     if (!Number.isSafeInteger(timestamp))
       throw new MillraceError(
@@ -210,7 +219,8 @@ export class FrameBuilder {
         `the timestamp of a record is ${String(timestamp)}; give whole milliseconds since 1970`,
         { details: { timestamp } },
       );
-    const bytes = keyBytes + valueBytes + (headers === null ? 0 : headerLength(headers));
+    const headerBytes = headers === null ? 0 : (this.#headers ??= new HeaderArea()).encode(headers);
+    const bytes = keyBytes + valueBytes + headerBytes;
     if (bytes > this.#maxRecordBytes)
       throw new MillraceError(
         'MR_RECORD_TOO_LARGE',
@@ -231,7 +241,7 @@ export class FrameBuilder {
     timestamp: number,
     key: Uint8Array | null,
     valueLength: number,
-    headers: Headers | null,
+    headers: RecordHeaders,
   ): void {
     if (key === null) {
       this.#index(timestamp, NO_KEY, valueLength, headers);
@@ -247,16 +257,15 @@ export class FrameBuilder {
   }
 
   /** Counts a record whose bytes are there. */
-  #index(timestamp: number, keyLength: number, valueLength: number, headers: Headers | null): void {
+  #index(timestamp: number, keyLength: number, valueLength: number, headers: RecordHeaders): void {
     const i = this.#count;
     if (i === this.#timestamps.length) this.#growIndex();
     this.#timestamps[i] = timestamp;
     this.#keyLengths[i] = keyLength;
     this.#valueLengths[i] = valueLength;
-    if (headers !== null || this.#headers !== null) {
-      this.#headers ??= Array.from({ length: i }, () => null);
-      this.#headers.push(headers);
-      this.#headerBytes += headers === null ? 2 : headerLength(headers);
+    if (this.#headers !== undefined) {
+      if (headers === null) this.#headers.skip();
+      else this.#headers.keep(i);
     }
     this.#count = i + 1;
   }
@@ -299,8 +308,8 @@ export class FrameBuilder {
     const wide = greatest - least > 0xffff_ffff;
     const step = wide ? 14 : 10;
     const valueBytes = this.#valueBytes + (this.#text ? 1 : 0);
-    const headerArea = this.#headers === null ? null : encodeHeaders(this.#headers);
-    const bodyBytes = count * step + this.#keyBytes + valueBytes + (headerArea?.length ?? 0);
+    const headerBytes = this.#headers?.length ?? 0;
+    const bodyBytes = count * step + this.#keyBytes + valueBytes + headerBytes;
     const bytes = Buffer.allocUnsafeSlow(HEADER_BYTES + bodyBytes);
     let at = HEADER_BYTES;
     for (let i = 0; i < count; i++) {
@@ -327,14 +336,13 @@ export class FrameBuilder {
     at += this.#keys.copy(bytes, at, 0, this.#keyBytes);
     at += this.#values.copy(bytes, at, 0, this.#valueBytes);
     if (this.#text) bytes[at++] = 0x5d;
-    if (headerArea !== null) bytes.set(headerArea, at);
-    const flags = (this.#text ? TEXT : 0) | (headerArea === null ? 0 : HEADERS) | (wide ? WIDE : 0);
+    if (headerBytes > 0) this.#headers?.copyTo(bytes, at);
+    const flags = (this.#text ? TEXT : 0) | (headerBytes === 0 ? 0 : HEADERS) | (wide ? WIDE : 0);
     writeHeader(bytes, count, flags, least, greatest, origin);
     this.#count = 0;
     this.#keyBytes = 0;
     this.#valueBytes = 0;
-    this.#headers = null;
-    this.#headerBytes = 0;
+    this.#headers?.clear();
     if (this.#values.length > 4 * 1024 * 1024) this.#values = Buffer.allocUnsafe(4096);
     return { bytes, count };
   }
@@ -345,6 +353,10 @@ export function controlFrame(origin: FrameOrigin, idle: boolean): Frame {
   const bytes = Buffer.alloc(HEADER_BYTES);
   writeHeader(bytes, 1, CONTROL | (idle ? IDLE : 0), origin.streamTime, origin.streamTime, origin);
   return { bytes, count: 1 };
+}
+
+function lengthOf(key: Uint8Array | null): number {
+  return key === null ? 0 : key.length;
 }
 
 function grow(buffer: Buffer, used: number, more: number): Buffer {

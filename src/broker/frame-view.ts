@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 
 import { MillraceError } from '../core/errors.ts';
 import type { Headers } from '../core/types.ts';
-import { decodeHeaders } from './frame-headers.ts';
+import { decodeHeaders, endOfHeaders } from './frame-headers.ts';
 import {
   CONTROL,
   HEADER_BYTES,
@@ -40,7 +40,8 @@ export class FrameView {
   readonly #step: number;
   /** End of each key, top bit: no key; then the start of the first. */
   #keyEnds!: Uint32Array;
-  #valueEnds: Uint32Array | undefined;
+  /** End of each value, from where the first begins. */
+  #valueEnds!: Uint32Array;
   #valueStart = 0;
   #headerStart = 0;
   #headers: (Headers | null)[] | undefined;
@@ -60,15 +61,21 @@ export class FrameView {
   }
 
   /**
-   * Opens a frame that should begin at `baseOffset` of `topic[partition]`.
+   * Opens a frame that should begin at `baseOffset` of `topic[partition]`. `home`: that of the partition, as given to {@link place}.
    *
    * @throws `MR_CORRUPT` naming the place and what is wrong, for bytes that {@link FrameBuilder} and {@link place} did not write.
    */
-  static open(bytes: Uint8Array, topic: string, partition: number, baseOffset: number): FrameView {
+  static open(
+    bytes: Uint8Array,
+    topic: string,
+    partition: number,
+    baseOffset: number,
+    home = 0,
+  ): FrameView {
     const buffer = Buffer.isBuffer(bytes)
       ? bytes
       : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const wrong = defectOf(buffer, baseOffset);
+    const wrong = defectOf(buffer, baseOffset, home);
     if (wrong !== undefined)
       throw new MillraceError(
         'MR_CORRUPT',
@@ -76,7 +83,7 @@ export class FrameView {
         { domain: 'external', details: { topic, partition, offset: baseOffset } },
       );
     const view = new FrameView(buffer);
-    if (!view.control && !view.#index())
+    if (view.control ? !isControl(view) : !view.#index())
       throw new MillraceError(
         'MR_CORRUPT',
         `the frame at offset ${baseOffset} of ${topic}[${partition}] has lengths that do not add up`,
@@ -144,12 +151,17 @@ export class FrameView {
   }
 
   valueEnd(i: number): number {
-    return (this.#valueEnds ??= this.#findValues())[i] as number;
+    return this.#valueStart + (this.#valueEnds[i] as number);
   }
 
   value(i: number): Uint8Array | null {
     const start = this.valueStart(i);
     return start < 0 ? null : this.#bytes.subarray(start, this.valueEnd(i));
+  }
+
+  /** As {@link FrameView.value}, by offset. */
+  valueAt(offset: number): Uint8Array | null {
+    return this.value(offset - this.baseOffset);
   }
 
   headers(i: number): Headers | null {
@@ -170,7 +182,7 @@ export class FrameView {
     ) as unknown[];
   }
 
-  /** Finds the keys and where the values lie. False when lengths do not fit the body. */
+  /** Finds the keys and where the values lie. False when lengths do not fit the body: nothing that is read later reaches beyond it. */
   #index(): boolean {
     const view = this.#view;
     const { count } = this;
@@ -179,30 +191,25 @@ export class FrameView {
     if (count === 0 || keyAt > this.byteLength) return false;
     const keyEnds = new Uint32Array(count + 1);
     keyEnds[count] = keyAt;
-    let valueBytes = (this.#flags & TEXT) === 0 ? 0 : count + 1;
+    const separator = (this.#flags & TEXT) === 0 ? 0 : 1;
+    const valueEnds = new Uint32Array(count);
+    let valueBytes = 0;
     for (let i = 0, at = HEADER_BYTES + step - 6; i < count; i++, at += step) {
       const keyLength = view.getUint16(at, true);
       if (keyLength !== NO_KEY) keyAt += keyLength;
       keyEnds[i] = keyLength === NO_KEY ? keyAt + NO_VALUE : keyAt;
-      valueBytes += view.getUint32(at + 2, true) & MAX_LENGTH;
+      valueBytes += separator + (view.getUint32(at + 2, true) & MAX_LENGTH);
+      valueEnds[i] = valueBytes;
     }
     this.#keyEnds = keyEnds;
     this.#valueStart = keyAt;
-    this.#headerStart = keyAt + valueBytes;
-    return (this.#flags & HEADERS) === 0
-      ? this.#headerStart === this.byteLength
-      : this.#headerStart <= this.byteLength;
-  }
-
-  /** The end of each value. Most readers of JSON texts never ask. */
-  #findValues(): Uint32Array {
-    const ends = new Uint32Array(this.count);
-    const separator = (this.#flags & TEXT) === 0 ? 0 : 1;
-    for (let i = 0, at = this.#valueStart; i < ends.length; i++) {
-      at += separator + (this.#valueLength(i) & MAX_LENGTH);
-      ends[i] = at;
-    }
-    return ends;
+    this.#valueEnds = valueEnds;
+    this.#headerStart = keyAt + valueBytes + separator;
+    const end =
+      (this.#flags & HEADERS) === 0
+        ? this.#headerStart
+        : endOfHeaders(this.#bytes, this.#headerStart, count);
+    return end === this.byteLength;
   }
 
   #valueLength(i: number): number {
@@ -210,12 +217,17 @@ export class FrameView {
   }
 }
 
+/** One offset and nothing else: a reader that is told of none would come back to it for ever. */
+function isControl({ count, byteLength }: FrameView): boolean {
+  return count === 1 && byteLength === HEADER_BYTES;
+}
+
 /** What is wrong with a frame, or `undefined`. */
-function defectOf(bytes: Buffer, baseOffset: number): string | undefined {
+function defectOf(bytes: Buffer, baseOffset: number, home: number): string | undefined {
   if (bytes.length < HEADER_BYTES) return `it has ${bytes.length} bytes, fewer than a header`;
   if (bytes.readUInt32LE(0) !== MAGIC) return 'it does not begin with the mark of a frame';
-  if (bytes.readUInt32LE(4) !== crc32(bytes.subarray(8, HEADER_BYTES)))
-    return 'the checksum of its header is wrong';
+  if (bytes.readUInt32LE(4) !== crc32(bytes.subarray(8, HEADER_BYTES), home))
+    return 'the checksum of its header is wrong, or it is the frame of another partition';
   if (bytes.readUInt32LE(12) !== bytes.length - HEADER_BYTES) return 'its length is wrong';
   if (bytes.readUInt32LE(8) !== crc32(bytes.subarray(HEADER_BYTES)))
     return 'the checksum of its records is wrong';

@@ -1,11 +1,11 @@
 /**
  * Frames: a batch of records as one row of the log, and as one message between tasks.
  *
- * A frame is built without a place; the append transaction gives it one ({@link place}: base offset and receipt time), so
- * records are encoded and checksummed before the lock is taken. All numbers are little-endian.
+ * A frame is built without a place; the append transaction gives it one ({@link place}: base offset, receipt time, and where it belongs),
+ * so records are encoded and checksummed before the lock is taken. All numbers are little-endian.
  *
  * ```
- *  0 u32 magic 'MRF1'          4 u32 CRC-32 of bytes 8 to 63     8 u32 CRC-32 of the body   12 u32 body length
+ *  0 u32 magic 'MRF1'          4 u32 CRC-32 of bytes 8 to 63, begun with the home     8 u32 CRC-32 of the body   12 u32 body length
  * 16 f64 base offset          24 f64 received at (ms)            32 f64 least timestamp     40 f64 greatest timestamp
  * 48 f64 stream time of the task that wrote it, -Infinity when it carries none
  * 56 u32 count                60 u16 flags                       62 u16 upstream task + 1, 0 when it carries none
@@ -14,7 +14,9 @@
  * ```
  *
  * With flag TEXT the values are JSON texts, stored as one JSON array `[v,v,…]` (no value: `null`), so that a reader can parse
- * a whole batch at once. Checksums find what memory and disks flip; they do not protect against a hostile writer.
+ * a whole batch at once. Checksums find what memory and disks flip; they do not protect against a hostile writer. The home is a number that the
+ * partition has and hardly any other: where a flipped bit makes the store hand out the frame of another partition, which may well have the
+ * same base offset, the checksum is wrong.
  *
  * @module
  */
@@ -84,11 +86,11 @@ export function writeHeader(
   place(bytes, 0, 0);
 }
 
-/** Writes base offset and receipt time into a frame and seals its header. */
-export function place(bytes: Buffer, baseOffset: number, receivedAt: number): void {
+/** Writes base offset and receipt time into a frame and seals its header for a home, 0 to 2³² − 1. Default 0: in no partition. */
+export function place(bytes: Buffer, baseOffset: number, receivedAt: number, home = 0): void {
   bytes.writeDoubleLE(baseOffset, 16);
   bytes.writeDoubleLE(receivedAt, 24);
-  bytes.writeUInt32LE(crc32(bytes.subarray(8, HEADER_BYTES)), 4);
+  bytes.writeUInt32LE(crc32(bytes.subarray(8, HEADER_BYTES), home), 4);
 }
 
 /** What the header of a placed frame says of its place and size. */
@@ -98,13 +100,13 @@ export interface FramePlace {
   readonly count: number;
 }
 
-/** Reads the header alone, without the records; `undefined` for one that is damaged. */
-export function readPlace(frame: Uint8Array): FramePlace | undefined {
+/** Reads the header alone, without the records; `undefined` for one that is damaged or belongs elsewhere than to `home`. */
+export function readPlace(frame: Uint8Array, home = 0): FramePlace | undefined {
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
   if (
     bytes.length < HEADER_BYTES ||
     bytes.readUInt32LE(0) !== MAGIC ||
-    bytes.readUInt32LE(4) !== crc32(bytes.subarray(8, HEADER_BYTES))
+    bytes.readUInt32LE(4) !== crc32(bytes.subarray(8, HEADER_BYTES), home)
   )
     return undefined;
   return {

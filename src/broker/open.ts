@@ -13,7 +13,7 @@ import { realpath } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import type { Clock } from '../core/clock.ts';
-import { MillraceError } from '../core/errors.ts';
+import { messageOf, MillraceError } from '../core/errors.ts';
 import { validName } from '../core/names.ts';
 import type { Random } from '../core/random.ts';
 import type { Broker } from './broker.ts';
@@ -55,7 +55,7 @@ export function placeOf(url: string): { readonly directory: string } | { readonl
   const [, scheme = '', rest = ''] = /^(file|memory):(.*)$/is.exec(String(url)) ?? [];
   if (scheme.toLowerCase() === 'file') return { directory: directoryOf(url, rest) };
   if (scheme.toLowerCase() !== 'memory') throw invalid(url, 'it names no directory');
-  return { memory: rest === '' ? rest : validName('memory broker', rest) };
+  return { memory: memoryName(url, rest) };
 }
 
 /**
@@ -64,7 +64,7 @@ export function placeOf(url: string): { readonly directory: string } | { readonl
  */
 export function redactUrl(url: string): string {
   const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0] ?? '';
-  if (/^(?:file|memory):$/i.test(scheme)) return url.slice(0, 1024);
+  if (/^(?:file|memory):$/i.test(scheme)) return redactPlace(scheme, url.slice(scheme.length));
   if (!url.includes('@')) return url.replace(/[?#].*$/s, '').slice(0, 1024);
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (
@@ -74,6 +74,14 @@ export function redactUrl(url: string): string {
   )
     return `${scheme}***`;
   return `${parsed.protocol}//***@${parsed.host}${parsed.pathname}`.slice(0, 1024);
+}
+
+/** A path is shown as it is, unless it is written as part of a proper URL, or looks like the rest of one. */
+function redactPlace(scheme: string, rest: string): string {
+  const memory = scheme.toLowerCase() === 'memory:';
+  if (!memory && !rest.startsWith('//')) return (scheme + rest).slice(0, 1024);
+  if (rest.includes('@') && (memory || !rest.startsWith('///'))) return `${scheme}***`;
+  return (scheme + rest.replace(/[?#].*$/s, '')).slice(0, 1024);
 }
 
 async function openFile(url: string, rest: string, context: OpenBrokerContext): Promise<Broker> {
@@ -88,7 +96,7 @@ async function openFile(url: string, rest: string, context: OpenBrokerContext): 
 }
 
 async function openMemory(url: string, name: string, context: OpenBrokerContext): Promise<Broker> {
-  if (name !== '') validName('memory broker', name);
+  memoryName(url, name);
   const { simulatedKv } = await import('../kv/simulated/simulated.ts');
   const { openLog, logTables } = await import('./log/index.ts');
   const make = () => simulatedKv({ tables: logTables });
@@ -107,7 +115,8 @@ function directoryOf(url: string, rest: string): string {
     if (parsed.host === '' && parsed.search === '' && parsed.hash === '')
       return fileURLToPath(parsed);
   } catch (error) {
-    throw invalid(url, 'it is not a file URL', error);
+    // No cause: it would hold the URL as it was given.
+    throw invalid(url, `it is not a file URL (${messageOf(error)})`);
   }
   throw invalid(
     url,
@@ -117,10 +126,16 @@ function directoryOf(url: string, rest: string): string {
   );
 }
 
-function invalid(url: string, why: string, cause?: unknown): MillraceError {
+/** @throws `MR_NAME_INVALID`; `MR_URL_INVALID` for what has the parts of a URL that may be secret. */
+function memoryName(url: string, name: string): string {
+  if (/^\/\/|[@?#]/.test(name)) throw invalid(url, 'what follows is not a name');
+  return name === '' ? name : validName('memory broker', name);
+}
+
+function invalid(url: string, why: string): MillraceError {
   return new MillraceError(
     'MR_URL_INVALID',
     `${JSON.stringify(redactUrl(String(url)))} cannot be opened: ${why}; use file:./directory or memory:name`,
-    { cause, details: { url: redactUrl(String(url)) } },
+    { details: { url: redactUrl(String(url)) } },
   );
 }

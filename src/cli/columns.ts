@@ -31,7 +31,10 @@ const LEAST = 6;
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[], look: Look): string {
   const cells = rows.map((row) => columns.map(({ cell }) => show(cell(row))));
   const widths = columns.map(({ title }, i) =>
-    cells.reduce((most, line) => Math.max(most, widthOf(line[i] as string)), title.length),
+    cells.reduce(
+      (most, line) => Math.max(most, widthOf(line[i] as string, look.columns)),
+      title.length,
+    ),
   );
   if (look.columns !== undefined) shrink(widths, columns, look.columns);
   const line = (texts: readonly string[]): string => {

@@ -35,8 +35,11 @@ export function nameAndMessage(error: unknown): string {
   if (MillraceError.is(error)) return `${error.code}: ${error.message}`;
   const { stack = '', name, message } = error;
   // A module with a syntax error has its place and the line of source in front of the stack, and nowhere else.
-  const at = stack.indexOf(`${name}: `);
-  const source = at > 0 ? `${stack.slice(0, at).trimEnd()}\n` : '';
+  const lines = stack.split('\n');
+  const at = lines.findIndex(
+    (line) => line.startsWith(`${name}: `) || line.startsWith(`${name} [`),
+  );
+  const source = at > 0 ? `${lines.slice(0, at).join('\n').trimEnd()}\n` : '';
   return `${source}${name}: ${message}`;
 }
 

@@ -16,8 +16,10 @@ import type { Terminal } from './terminal.ts';
 /** What the headers of a dead letter say. */
 export interface LetterInfo {
   readonly origin: {
+    /** The table, for the result of a closed window. */
     readonly topic: string;
     readonly partition: number;
+    /** -1 for the result of a closed window, which was never a record. */
     readonly offset: number;
     /** Event time that the record had there. */
     readonly timestamp: number | null;

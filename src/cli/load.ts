@@ -25,7 +25,7 @@ export async function loadApp(path: string): Promise<App> {
   if (statSync(absolute).isDirectory())
     throw new MillraceError(
       'MR_ARGUMENT_INVALID',
-      `${path} is a directory; name the module that exports the app, such as ${path.replace(/\/+$/, '')}/app.ts`,
+      `${path} is a directory; name the module that exports the app, such as ${path.endsWith('/') ? path : `${path}/`}app.ts`,
       { details: { path } },
     );
   const exported = await importModule(path, absolute);

@@ -119,6 +119,15 @@ function valueOf(
   try {
     return { value: plain(check === undefined ? decoded : check(decoded)) };
   } catch (error) {
-    return { value: plain(decoded), error: messageOf(error) };
+    return { value: plainOr(decoded, bytes), error: messageOf(error) };
+  }
+}
+
+/** What cannot be printed as a value is shown as the bytes that it is stored as. */
+function plainOr(value: unknown, bytes: Uint8Array): unknown {
+  try {
+    return plain(value);
+  } catch {
+    return { $base64: base64Of(bytes) };
   }
 }

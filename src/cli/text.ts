@@ -27,11 +27,14 @@ function hex(code: number, digits: number): string {
   return code.toString(16).padStart(digits, '0');
 }
 
-/** Columns that `text` takes on a terminal. */
-export function widthOf(text: string): number {
+/** Columns that `text` takes on a terminal. One that takes more than `most` is not looked at to its end: the answer is above `most` then. */
+export function widthOf(text: string, most: number = Infinity): number {
   if (narrow.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of graphemes.segment(text)) width += widthOfGrapheme(segment);
+  for (const { segment } of graphemes.segment(text)) {
+    width += widthOfGrapheme(segment);
+    if (width > most) break;
+  }
   return width;
 }
 
@@ -42,7 +45,7 @@ function widthOfGrapheme(grapheme: string): number {
 
 /** The beginning of `text` that fits into `columns`, with `…` where something is missing. */
 export function cut(text: string, columns: number): string {
-  if (widthOf(text) <= columns) return text;
+  if (widthOf(text, columns) <= columns) return text;
   if (columns < 1) return '';
   let kept = '';
   let width = 0;

@@ -6,6 +6,8 @@
  */
 import { inspect } from 'node:util';
 
+import { excerptFlat } from './excerpt-flat.ts';
+import { sample } from './sample.ts';
 import { bufferOf } from './text.ts';
 
 /** Longest excerpt, in UTF-16 units. */
@@ -14,8 +16,10 @@ export const MAX_EXCERPT = 80;
 /** Beginning of `value` as Node prints it. */
 export function excerpt(value: unknown): string {
   try {
+    const flat = excerptFlat(value, MAX_EXCERPT);
+    if (flat !== undefined) return shorten(flat);
     return cut(
-      inspect(value, {
+      inspect(sample(value), {
         breakLength: Number.POSITIVE_INFINITY,
         compact: true,
         customInspect: false,
@@ -43,6 +47,9 @@ export function excerptHex(bytes: Uint8Array): string {
 
 function cut(text: string): string {
   const line = text.slice(0, 4 * MAX_EXCERPT).replaceAll(/[\p{Cc}\u{2028}\u{2029}\u{fffd}]/gu, '·');
-  const short = line.length > MAX_EXCERPT ? `${line.slice(0, MAX_EXCERPT - 1)}…` : line;
-  return short.toWellFormed().replaceAll('\u{fffd}', '·');
+  return shorten(line).toWellFormed().replaceAll('\u{fffd}', '·');
+}
+
+function shorten(line: string): string {
+  return line.length > MAX_EXCERPT ? `${line.slice(0, MAX_EXCERPT - 1)}…` : line;
 }

@@ -21,6 +21,13 @@ const MAX_CAPACITY = 2 ** 20;
 /** Room for a key's words that a slot has at first; it is made anew for a longer key, and kept. */
 const FIRST_WORDS = 4;
 
+/** Slots that there are at first, and how many times more there are when they do. */
+const FIRST_SLOTS = 64;
+const GROWTH = 8;
+/** There are more slots when this part of them was filled: keys that meet in a slot push each other out. */
+const FULL = 8;
+const NO_SLOTS: Int32Array = new Int32Array(0);
+
 /** Keys that are looked up to learn whether keys come back, and those that are then not looked up because few did. */
 const SAMPLE = 4_096;
 const PASS = 16 * SAMPLE;
@@ -29,13 +36,17 @@ const FEW = SAMPLE / 8;
 
 /** Turns encoded keys into references, mostly the same object for the same key. */
 export class KeyInterner {
-  readonly #mask: number;
-  readonly #hashes: Int32Array;
+  /** A power of two; there may be fewer slots at present. */
+  readonly #capacity: number;
+  #mask = 0;
+  #hashes: Int32Array = NO_SLOTS;
   /** In bytes; -1 for an empty slot. */
-  readonly #lengths: Int32Array;
+  #lengths: Int32Array = NO_SLOTS;
   /** The key of each slot as it was read, four bytes to a word, the last word filled up with zeros. */
-  readonly #slotWords: (Int32Array | undefined)[];
-  readonly #refs: (KeyRef | undefined)[];
+  #slotWords: (Int32Array | undefined)[] = [];
+  #refs: (KeyRef | undefined)[] = [];
+  /** Keys to keep until there are more slots. */
+  #room = 0;
   readonly #decode: ((bytes: Uint8Array) => unknown) | undefined;
   readonly #texts: Map<string, KeyRef> = new Map();
   /** Keys to look up until the end of the sample. */
@@ -44,7 +55,7 @@ export class KeyInterner {
   /** Keys that are not to be looked up. */
   #pass = 0;
   /** The words of the key that is being looked up. */
-  readonly #words: Int32Array = new Int32Array(MAX_INTERNED_BYTES / 4);
+  #words: Int32Array = NO_SLOTS;
 
   /**
    * @param capacity How many keys it keeps, 1 to 1,048,576; rounded up to a power of two, at least 2.
@@ -57,12 +68,7 @@ export class KeyInterner {
         'MR_ARGUMENT_INVALID',
         `a key interner for ${String(capacity)} keys is not possible; give an integer from 1 to ${MAX_CAPACITY}`,
       );
-    const size = Math.max(2, 2 ** Math.ceil(Math.log2(capacity)));
-    this.#mask = size - 1;
-    this.#hashes = new Int32Array(size);
-    this.#lengths = new Int32Array(size).fill(-1);
-    this.#slotWords = Array.from<Int32Array | undefined>({ length: size }).fill(undefined);
-    this.#refs = Array.from<KeyRef | undefined>({ length: size }).fill(undefined);
+    this.#capacity = Math.max(2, 2 ** Math.ceil(Math.log2(capacity)));
     this.#decode = decode;
   }
 
@@ -79,6 +85,7 @@ export class KeyInterner {
       return this.#make(bytes, from, to);
     }
     if (--this.#left === 0) this.#judge();
+    if (this.#words === NO_SLOTS) this.#words = new Int32Array(MAX_INTERNED_BYTES / 4);
     const words = this.#words;
     let hash = length;
     let count = 0;
@@ -115,7 +122,7 @@ export class KeyInterner {
     }
     this.#misses++;
     const ref = this.#make(bytes, from, to);
-    this.#keep(first, hash, length, count, ref);
+    this.#keep(hash, length, count, ref);
     return ref;
   }
 
@@ -126,7 +133,7 @@ export class KeyInterner {
     if (known !== undefined) return known;
     const ref = keyRef(key);
     // Emptied as a whole when it is full: an order of use would cost more at each hit than this does.
-    if (this.#texts.size > this.#mask) this.#texts.clear();
+    if (this.#texts.size >= this.#capacity) this.#texts.clear();
     this.#texts.set(key, ref);
     return ref;
   }
@@ -138,8 +145,10 @@ export class KeyInterner {
     this.#misses = 0;
   }
 
-  /** The key that is being looked up takes slot `first`, and what was there the slot beside it. */
-  #keep(first: number, hash: number, length: number, count: number, ref: KeyRef): void {
+  /** The key that is being looked up takes its slot, and what was there the slot beside it. */
+  #keep(hash: number, length: number, count: number, ref: KeyRef): void {
+    if (--this.#room < 0) this.#grow();
+    const first = hash & this.#mask;
     let room = this.#slotWords[first];
     if (this.#refs[first] !== undefined) {
       const second = first ^ 1;
@@ -158,6 +167,37 @@ export class KeyInterner {
     this.#lengths[first] = length;
     this.#slotWords[first] = kept;
     this.#refs[first] = ref;
+  }
+
+  /** Makes more slots, as long as there may be more. Few keys, as those of a small topic, need few. */
+  #grow(): void {
+    const before = this.#refs.length;
+    if (before >= this.#capacity) {
+      this.#room = Infinity;
+      return;
+    }
+    const [hashes, lengths, words, refs] = [
+      this.#hashes,
+      this.#lengths,
+      this.#slotWords,
+      this.#refs,
+    ];
+    const slots = Math.min(this.#capacity, before === 0 ? FIRST_SLOTS : before * GROWTH);
+    this.#mask = slots - 1;
+    this.#room = slots / FULL;
+    this.#hashes = new Int32Array(slots);
+    this.#lengths = new Int32Array(slots).fill(-1);
+    this.#slotWords = Array.from<Int32Array | undefined>({ length: slots }).fill(undefined);
+    this.#refs = Array.from<KeyRef | undefined>({ length: slots }).fill(undefined);
+    for (let from = 0; from < before; from++) {
+      if (refs[from] === undefined) continue;
+      const first = (hashes[from] as number) & this.#mask;
+      const to = this.#refs[first] === undefined ? first : first ^ 1;
+      this.#hashes[to] = hashes[from] as number;
+      this.#lengths[to] = lengths[from] as number;
+      this.#slotWords[to] = words[from];
+      this.#refs[to] = refs[from];
+    }
   }
 
   #make(bytes: Uint8Array, from: number, to: number): KeyRef {

@@ -10,6 +10,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 
 import { messageOf, MillraceError } from '../core/errors.ts';
 import { isPromise } from '../core/types.ts';
+import { untraced } from '../core/untraced.ts';
 import type { Codec } from './codec.ts';
 import { excerpt } from './excerpt.ts';
 
@@ -24,6 +25,12 @@ export type Validate = 'both' | 'in' | 'out' | 'off';
 
 /** Checks one value and returns the schema's output. @throws {@link MillraceError} `MR_SCHEMA_VIOLATION`. */
 export type Validator<Out> = (value: unknown) => Out;
+
+/** How a {@link Validator} refuses a value. */
+export interface ValidatorOptions {
+  /** Whether the error has a stack trace. Of use to whoever has passed the value, not where it was read. Default `true`. */
+  readonly traced?: boolean | undefined;
+}
 
 const UNCHECKED = 'millrace-unchecked';
 const MAX_ISSUES = 5;
@@ -53,7 +60,12 @@ export function isUnchecked(schema: Schema<unknown, unknown>): boolean {
  * `{ path, message }`, also when the schema itself throws; and `MR_OPTION_INVALID` for a schema that answers with a promise:
  * schemas of topics and tables must be synchronous. (A zod schema answers with a promise when a function in it throws.)
  */
-export function validator<Out>(schema: Schema<Out, unknown>, where: string): Validator<Out> {
+export function validator<Out>(
+  schema: Schema<Out, unknown>,
+  where: string,
+  options: ValidatorOptions = {},
+): Validator<Out> {
+  const made = options.traced === false ? untraced : traced;
   const standard: StandardSchemaV1.Props<unknown, Out> = schema['~standard'];
   if (isUnchecked(schema)) return (value) => value as Out;
   return (value) => {
@@ -61,14 +73,15 @@ export function validator<Out>(schema: Schema<Out, unknown>, where: string): Val
     try {
       result = standard.validate(value);
     } catch (error) {
-      throw new MillraceError(
-        'MR_SCHEMA_VIOLATION',
-        `${where} could not be checked, its schema threw: ${messageOf(error).slice(0, MAX_MESSAGE)}; the value is ${excerpt(value)}`,
-        { cause: error, details: { where, issues: [] } },
-      );
+      const text = `${where} could not be checked, its schema threw: ${messageOf(error).slice(0, MAX_MESSAGE)}; the value is ${excerpt(value)}`;
+      const details = { where, issues: [] };
+      throw made(() => new MillraceError('MR_SCHEMA_VIOLATION', text, { cause: error, details }));
     }
     if (isPromise(result)) throw asynchronous(result, where, standard.vendor);
-    if (result.issues !== undefined) throw violation(result.issues, where, value);
+    if (result.issues !== undefined) {
+      const [text, details] = violation(result.issues, where, value);
+      throw made(() => new MillraceError('MR_SCHEMA_VIOLATION', text, { details }));
+    }
     return result.value;
   };
 }
@@ -111,11 +124,16 @@ function asynchronous(answer: Promise<unknown>, where: string, vendor: string): 
   );
 }
 
+function traced<E extends Error>(make: () => E): E {
+  return make();
+}
+
+/** What is wrong with a value: text and details. */
 function violation(
   issues: readonly StandardSchemaV1.Issue[],
   where: string,
   value: unknown,
-): MillraceError {
+): [text: string, details: Readonly<Record<string, unknown>>] {
   const plain = issues.map((issue) => ({ path: pathOf(issue), message: issue.message }));
   const shown = plain
     .slice(0, MAX_ISSUES)
@@ -123,11 +141,10 @@ function violation(
       ({ path, message }) => `${path === '' ? '' : `${path}: `}${message.slice(0, MAX_MESSAGE)}`,
     );
   const more = plain.length > MAX_ISSUES ? `; and ${plain.length - MAX_ISSUES} more` : '';
-  return new MillraceError(
-    'MR_SCHEMA_VIOLATION',
+  return [
     `${where} does not match its schema: ${shown.join('; ')}${more}; the value is ${excerpt(value)}`,
-    { details: { where, issues: plain } },
-  );
+    { where, issues: plain },
+  ];
 }
 
 /** A path as one would write it in code: `items[2].price`, `["first name"]`. */

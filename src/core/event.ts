@@ -19,6 +19,12 @@ export interface KeyRef {
   readonly bytes: Uint8Array;
 }
 
+/** Encoded values by offset. */
+export interface RawValues {
+  /** A view of the value of a record; `null` for no value. */
+  valueAt(offset: number): Uint8Array | null;
+}
+
 /**
  * The record behind the value that is being processed. A task moves one cell from record to record; whoever keeps it
  * beyond the promise that it returned must copy it first. In-process pipelines pass `null`.
@@ -33,12 +39,17 @@ export interface EventCell {
   /** `null`: the record has no key. */
   key: KeyRef | null;
   headers: Headers | null;
-  /** The encoded value as it was read. */
-  raw: Uint8Array | null;
+  /** Where its encoded value lies, as it was read; see {@link rawValueOf}. */
+  raw: RawValues | null;
   /** What its processing has done so far; `null` where it need not be taken back. */
   effects: Effects | null;
   /** Where it is, when several events of a task are under way at once; else `null`. */
   flight: Flight | null;
+}
+
+/** The encoded value of an event as it was read; `null` for no value, and where nothing was. Few ask, so it is found only then. */
+export function rawValueOf(event: EventCell): Uint8Array | null {
+  return event.raw === null ? null : event.raw.valueAt(event.offset);
 }
 
 /** Where an event is that is under way beside others. Shared by all copies of its cell. */
@@ -53,4 +64,6 @@ export interface Flight {
   readonly streamTime: number;
   /** Told when it has come to a queue; may withdraw it there and then. */
   readonly onQueued?: (() => void) | undefined;
+  /** Whether events that were taken behind it are under way or done. */
+  readonly isOvertaken?: (() => boolean) | undefined;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { MillraceError } from './errors.ts';
+import { kindOf } from './given.ts';
 
 const pattern = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?$/;
 const reserved = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?$/i;
@@ -24,7 +25,7 @@ export function validName(what: string, name: string): string {
     reserved.test(name)
   ) {
     const shown =
-      typeof name === 'string' ? JSON.stringify(name.slice(0, 140)) : `a ${typeof name}`;
+      typeof name === 'string' ? JSON.stringify(name.slice(0, 140)) : kindOf(name);
     throw new MillraceError(
       'MR_NAME_INVALID',
       `${shown} is not a valid ${what} name; use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit, not ending with '.', without '..', and no device name of Windows`,

@@ -18,15 +18,17 @@ const secretName =
   /(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|api_?-?key|private_?-?key|credentials?|authorization|cookie)$/i;
 /** Up to the next blank: a password may hold any other character, and rather too much is taken out than too little. */
 const urls = /\b[a-z][a-z0-9+.-]{0,30}:\/\/\S+/gi;
-const closing = /["'<>`)\]},.;:]+$/;
+const closing: ReadonlySet<string | undefined> = new Set(`"'<>\`)]},.;:`);
 
 /** `text` with the secrets taken out of every URL in it, at most {@link MAX_TEXT} long. */
 export function scrubText(text: string): string {
   const short = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
   if (!short.includes('://')) return short;
   return short.replaceAll(urls, (url) => {
-    const end = closing.exec(url)?.[0] ?? '';
-    return redactUrl(url.slice(0, url.length - end.length)) + end;
+    // A pattern that ends with `+$` looks at each of many closing brackets again and again.
+    let end = url.length;
+    while (closing.has(url[end - 1])) end--;
+    return redactUrl(url.slice(0, end)) + url.slice(end);
   });
 }
 

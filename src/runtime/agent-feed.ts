@@ -70,6 +70,7 @@ export class AgentFeed {
   #handing = false;
   #ended = false;
   #drained = false;
+  #givenUp = false;
   #wanted = 0;
   /** Set by a body that acknowledges by itself. */
   manual = false;
@@ -221,7 +222,7 @@ export class AgentFeed {
     queueMicrotask(() => {
       this.#handing = false;
     });
-    const effects = new Effects();
+    const effects = new Effects(batch.some(({ from }) => from.effects?.beside === true));
     for (const offer of batch) {
       if (offer.from.flight !== null) offer.from.flight.delivered = true;
       offer.event = { ...offer.from, effects };
@@ -286,6 +287,10 @@ export class AgentFeed {
 
   /** Events come again, before all others; those that were delivered together, together. */
   again(offers: readonly Offer[]): void {
+    if (this.#givenUp) {
+      letGo(offers);
+      return;
+    }
     const groups = new Map<Effects | null | undefined, Offer[]>();
     for (const offer of offers) {
       const effects = offer.event?.effects;
@@ -325,15 +330,14 @@ export class AgentFeed {
     return this.#drained && this.manual;
   }
 
-  /** What the body has and will not finish is to be processed by another one. */
+  /** The body has ended because it was {@link AgentFeed.drained}: what it has not finished, and what is to come again, is for another owner. */
   giveUp(): void {
+    this.#givenUp = true;
     const unfinished = this.takeUnfinished();
     for (const effects of new Set(unfinished.map(({ event }) => event?.effects).toReversed()))
       effects?.rollback();
-    for (const { from, resolve } of unfinished) {
-      if (from.flight !== null) from.flight.withdrawn = true;
-      resolve();
-    }
+    letGo([...this.#groups.flat(), ...unfinished]);
+    this.#groups = [];
   }
 
   /** The task waits for a commit, or no longer: then what waits for company is delivered without. */
@@ -371,6 +375,14 @@ function settleAll(offers: readonly Offer[]): void {
     settleInto(from, effects);
   }
   for (const { resolve } of offers) resolve();
+}
+
+/** They are taken back, whoever has had them. */
+function letGo(offers: readonly Offer[]): void {
+  for (const { from, resolve } of offers) {
+    if (from.flight !== null) from.flight.withdrawn = true;
+    resolve();
+  }
 }
 
 function isWithdrawn({ from }: Offer): boolean {

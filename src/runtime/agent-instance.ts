@@ -287,27 +287,22 @@ class Body {
   async #carryOut(failing: readonly Offer[], error: unknown): Promise<void> {
     const scope = this.#scope;
     const policy = this.#run.policy ?? scope.policy;
-    // The last one first: it may have built on those before.
-    for (const effects of new Set(failing.map(({ event }) => event?.effects).toReversed()))
-      if (effects?.rollback() === false) {
-        const replay = new Replay((failing[0] as Offer).from, error);
-        for (const { reject } of failing) reject(replay);
-        throw replay;
-      }
+    const fail = (last: unknown): never => {
+      for (const { reject } of failing) reject(last);
+      throw last;
+    };
     const [first] = failing;
     // With no event at hand there is nobody whose failure it is.
-    if (first === undefined || !isForPolicy(error)) {
-      for (const { reject } of failing) reject(error);
-      throw error;
-    }
+    if (first === undefined || !isForPolicy(error)) return fail(error);
+    // Where nothing goes on, nothing has to be taken back.
+    if (policy.failsAtOnce) return fail(new LetThrough(error));
+    // The last one first: it may have built on those before.
+    for (const effects of new Set(failing.map(({ event }) => event?.effects).toReversed()))
+      if (effects?.rollback() === false) return fail(new Replay(first.from, error));
     for (const offer of failing) offer.attempts++;
     const attempts = Math.max(...failing.map((offer) => offer.attempts));
     const [step, waitMs] = stepAfter(policy, attempts);
-    if (step === undefined) {
-      const final = new LetThrough(error);
-      for (const { reject } of failing) reject(final);
-      throw final;
-    }
+    if (step === undefined) return fail(new LetThrough(error));
     if (step.step === 'retry') {
       await sleep(scope.clock, waitMs, scope.signal);
       this.feed.again(failing);

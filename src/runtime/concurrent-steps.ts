@@ -11,7 +11,7 @@ import { Effects } from '../core/effects.ts';
 import type { EventCell, Flight } from '../core/event.ts';
 import { isPromise } from '../core/types.ts';
 import type { Processing } from '../table/processing.ts';
-import { settleFailure } from './guard.ts';
+import { checkPlace, settleFailure } from './guard.ts';
 import type { TaskInput } from './input.ts';
 import { isForPolicy, Replay } from './replay.ts';
 import { count, finalError, nextInput, setNotAfter } from './steps.ts';
@@ -39,16 +39,26 @@ export class ConcurrentSteps implements Steps {
   #again: Taken[] = [];
   /** Offered and not ended. */
   #open = 0;
+  /** Offered last: until it has come to an agent nothing behind it is, so that it keeps its place if it has to be tried again. */
+  #last: Taken | undefined;
+  /** Whether somebody waits for that. */
+  #isHeld = false;
   /** When the last one was, on the monotonic clock. */
   #offeredAt = 0;
+  #taken = 0;
   /** Finished since the last commit. */
   #finishedSince = 0;
+  /** Bytes of what finished events have sent that is not among the outputs yet. */
+  #heldBytes = 0;
+  /** At-least-once: finished since the last step. */
+  #finished: Taken[] = [];
   #underWay = UNDER_WAY;
   readonly #room: number;
   #draining = false;
   #pauses = 0;
   #paused: PromiseWithResolvers<void> | undefined;
   #urged = false;
+  /** What ends this life of the task: nothing of it may be committed from then on. */
   #failure: unknown;
   /** Behind a replay: one event at a time until these offsets are passed, by topic. */
   readonly #alone: ReadonlyMap<string, number>;
@@ -70,15 +80,14 @@ export class ConcurrentSteps implements Steps {
     this.throwFailure();
     if (this.#draining || this.#pauses > 0) return 0;
     setNotAfter(this.#life, this.#context);
+    this.#completeFinished();
     let done = 0;
     while (done < limit && this.#offerNext()) done++;
     return done;
   }
 
   throwFailure(): void {
-    const failure = this.#failure;
-    this.#failure = undefined;
-    if (failure !== undefined) throw failure;
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Offers one event, if there is one and room for it. */
@@ -87,13 +96,17 @@ export class ConcurrentSteps implements Steps {
     if (this.#failure !== undefined || this.#draining || this.#pauses > 0) return false;
     const alone = this.#isAlone();
     this.#urge(alone);
+    if (this.#isInFront(this.#last)) {
+      this.#isHeld = true;
+      return false;
+    }
     if (this.#open >= (alone ? this.#mostAlone() : this.#mostUnderWay())) return false;
     const again = this.#again.shift();
     if (again !== undefined) {
       this.#offer(again);
       return true;
     }
-    if (this.#isFull() || life.outputs.bytes >= this.#context.commit.maxBufferedBytes) return false;
+    if (this.#isFull() || this.#isLoaded()) return false;
     const input = nextInput(life.inputs, this.#context);
     if (input === undefined) return false;
     const control = input.control();
@@ -102,7 +115,8 @@ export class ConcurrentSteps implements Steps {
       const rest = { event: undefined, value: undefined, undecodable: undefined, cell: undefined };
       const flight = this.#flying(-Infinity, undefined);
       const before = control === undefined;
-      this.#row.add({ input, passed, ...rest, flight, state: 'complete', before });
+      const number = this.#taken++;
+      this.#row.add({ input, passed, number, ...rest, flight, state: 'complete', before });
       this.#settle();
       return true;
     }
@@ -119,6 +133,7 @@ export class ConcurrentSteps implements Steps {
       input,
       // The time of what cannot be read does not count.
       passed: undecodable === undefined ? behind : { ...behind, timestamp: undefined },
+      number: this.#taken++,
       event,
       value,
       undecodable,
@@ -130,6 +145,13 @@ export class ConcurrentSteps implements Steps {
     this.#row.add(taken);
     this.#offer(taken);
     return true;
+  }
+
+  /** Whether operators in front of the agents are still at work on an event, or its policy is. */
+  #isInFront(taken: Taken | undefined): boolean {
+    if (taken?.state !== 'open') return false;
+    const { queues, delivered } = taken.flight;
+    return queues === 0 && !delivered;
   }
 
   /** How many events may be under way. */
@@ -158,7 +180,13 @@ export class ConcurrentSteps implements Steps {
     return taken >= Math.max(commit.every, this.#life.wanted);
   }
 
+  /** Whether there is so much to send that it must go before more events are taken. */
+  #isLoaded(): boolean {
+    return this.#life.outputs.bytes + this.#heldBytes >= this.#context.commit.maxBufferedBytes;
+  }
+
   get full(): boolean {
+    if (this.#isLoaded()) return true;
     return this.#isFull() && this.#context.progress.events > 0 && this.oldest === undefined;
   }
 
@@ -179,7 +207,8 @@ export class ConcurrentSteps implements Steps {
 
   #flying(streamTime: number, taken: Taken | undefined): Flight {
     const onQueued = taken === undefined ? undefined : () => this.#queued(taken);
-    return { queues: 0, delivered: false, withdrawn: false, streamTime, onQueued };
+    const isOvertaken = taken === undefined ? undefined : () => this.#row.isOvertaken(taken);
+    return { queues: 0, delivered: false, withdrawn: false, streamTime, onQueued, isOvertaken };
   }
 
   #offer(taken: Taken): void {
@@ -188,8 +217,9 @@ export class ConcurrentSteps implements Steps {
     taken.state = 'open';
     taken.flight = this.#flying(taken.flight.streamTime, taken);
     event.flight = taken.flight;
-    event.effects = new Effects();
+    event.effects = new Effects(!this.#context.atLeastOnce && !this.#isAlone());
     this.#open++;
+    this.#last = taken;
     if (this.#alone.size > 0) this.#offeredAt = this.#context.clock.monotonic();
     if (undecodable === undefined) this.#run(taken, () => input.receive(value, event));
     else this.#undecodable(taken, undecodable.error);
@@ -227,21 +257,44 @@ export class ConcurrentSteps implements Steps {
     else {
       taken.state = 'kept';
       this.#finishedSince++;
-      if (flight.delivered || atLeastOnce) this.#complete(taken);
+      if (flight.delivered || atLeastOnce) this.#finish(taken);
       this.#settle();
+      if (atLeastOnce) this.#finished.push(taken);
     }
     if (this.#open === 0) this.#allEnded();
     // A commit may be due from now on; at-least-once, what was sent may go.
-    const news = atLeastOnce || this.#isFull() || waiting !== Number.isNaN(progress.firstAt);
+    const held = this.#isHeld && taken === this.#last;
+    const news =
+      held || atLeastOnce || this.#isFull() || waiting !== Number.isNaN(progress.firstAt);
     if (news || this.#open <= this.#mostUnderWay() / 2) this.#context.wake();
   }
 
-  /** What was changed on behalf of an event takes effect. */
-  #complete(taken: Taken): void {
+  /** What was changed on behalf of an event stays. */
+  #finish(taken: Taken): void {
     if (taken.state !== 'kept') return;
-    taken.state = 'complete';
-    taken.event?.effects?.settle();
+    taken.state = 'finished';
+    const effects = taken.event?.effects;
+    effects?.confirm();
+    this.#heldBytes += effects?.heldBytes ?? 0;
     if (!this.#context.atLeastOnce) count(this.#context, this.#life);
+  }
+
+  /** It is the turn of an event: what was sent on its behalf goes to the outputs. */
+  #complete(taken: Taken): void {
+    this.#finish(taken);
+    if (taken.state !== 'finished') return;
+    taken.state = 'complete';
+    const effects = taken.event?.effects;
+    this.#heldBytes -= effects?.heldBytes ?? 0;
+    effects?.settle();
+  }
+
+  /** At-least-once, what has been sent waits for those that finish in the same turn, and for nobody else. */
+  #completeFinished(): void {
+    if (this.#finished.length === 0) return;
+    const finished = this.#finished.toSorted((a, b) => a.number - b.number);
+    this.#finished = [];
+    for (const taken of finished) this.#complete(taken);
   }
 
   /** Moves the positions over the finished events in front. */
@@ -269,10 +322,10 @@ export class ConcurrentSteps implements Steps {
       end(error);
       return;
     }
-    // From here on it is the policy's: it cannot be taken back any more.
-    flight.delivered = true;
+    // Nothing of it waits anywhere, until it is tried again.
     flight.queues = 0;
     try {
+      checkPlace(event, policy, error);
       const settled = settleFailure(guards, policy, event, event, error, attempt);
       if (isPromise(settled)) void settled.then(() => this.#ended(taken), end);
       else this.#ended(taken);
@@ -350,7 +403,12 @@ export class ConcurrentSteps implements Steps {
   }
 
   /** An event has come to a queue. If the task waits for a commit it goes no further. */
-  #queued({ event, flight }: Taken): void {
+  #queued(taken: Taken): void {
+    const { event, flight } = taken;
+    if (this.#isHeld && taken === this.#last) {
+      this.#isHeld = false;
+      this.#context.wake();
+    }
     if (this.#pauses === 0 && !this.#draining) return;
     if (canGoBack(flight) && event?.effects?.empty === true) flight.withdrawn = true;
     else this.#takeBack();

@@ -143,7 +143,7 @@ class Calls {
   /** Never rejects. */
   async #call({ value, from, resolve, reject }: Waiting): Promise<void> {
     if (from.flight !== null) from.flight.delivered = true;
-    const effects = new Effects();
+    const effects = new Effects(from.effects?.beside);
     const event: EventCell = { ...from, effects };
     const attempt = (): Promise<void> => this.#attempt(value, event);
     try {

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { FrameBuilder } from '../broker/frame-builder.ts';
+import type { FrameBuilder, RecordHeaders } from '../broker/frame-builder.ts';
 import type { FrameView } from '../broker/frame-view.ts';
 import type { Codec } from '../codec/codec.ts';
 import { messageOf, MillraceError } from '../core/errors.ts';
 import type { KeyRef } from '../core/event.ts';
 import type { Headers } from '../core/types.ts';
+import { untraced } from '../core/untraced.ts';
 
 /** Everything that is known of a topic's records. */
 export interface TopicFormat {
@@ -80,7 +81,7 @@ export interface EncodedRecord {
   readonly key: Uint8Array | null;
   /** A JSON text for a frame of texts. */
   readonly value: string | Uint8Array | null;
-  readonly headers: Headers | null;
+  readonly headers: RecordHeaders;
 }
 
 /** Does everything that {@link addRecord} does but the adding. Same errors. */
@@ -95,9 +96,9 @@ export function encodeRecord(
 ): EncodedRecord {
   if (isTombstone(format, value)) {
     if (!isTime(timestamp)) throw invalidTimestamp(format, timestamp);
-    const tombstone = { timestamp, key: encodeKeyOf(format, key), value: null, headers };
-    builder.check(timestamp, tombstone.key, 0, headers);
-    return tombstone;
+    const keyBytes = encodeKeyOf(format, key);
+    const stored = builder.check(timestamp, keyBytes, 0, headers);
+    return { timestamp, key: keyBytes, value: null, headers: stored };
   }
   const checked = format.checkIn === undefined ? value : format.checkIn(value);
   const time = explicit || format.timestamp === undefined ? timestamp : format.timestamp(checked);
@@ -114,8 +115,8 @@ export function encodeRecord(
       : typeof encoded === 'string'
         ? Buffer.byteLength(encoded)
         : encoded.length;
-  builder.check(time, keyBytes, bytes, headers);
-  return { timestamp: time, key: keyBytes, value: encoded, headers };
+  const stored = builder.check(time, keyBytes, bytes, headers);
+  return { timestamp: time, key: keyBytes, value: encoded, headers: stored };
 }
 
 /** Adds what {@link encodeRecord} made for the same builder. */
@@ -123,6 +124,28 @@ export function addEncoded(builder: FrameBuilder, record: EncodedRecord): void {
   const { timestamp, key, value, headers } = record;
   if (typeof value === 'string') builder.addText(timestamp, key, value, headers);
   else builder.add(timestamp, key, value, headers);
+}
+
+/**
+ * Refuses a key that its topic cannot have, and a record without one where the topic's schema of keys demands it: its readers rely on that.
+ *
+ * @throws `MR_SCHEMA_VIOLATION`, `MR_KEY_MISSING`
+ */
+export function checkKeyOf({ topic, checkKey }: TopicFormat, key: KeyRef | null): void {
+  if (checkKey === undefined) return;
+  if (key !== null) {
+    checkKey(key.key);
+    return;
+  }
+  try {
+    checkKey(null);
+  } catch (cause) {
+    throw new MillraceError(
+      'MR_KEY_MISSING',
+      `a record without a key was sent to topic ${topic}, whose keys have a schema that demands one; send it with { key }, or key the stream with groupBy(…) before it goes there`,
+      { cause, details: { topic } },
+    );
+  }
 }
 
 /** The bytes of a key in a topic. */
@@ -190,14 +213,10 @@ function wholeJson(format: TopicFormat, frame: FrameView): unknown[] | undefined
 
 function decodeError(format: TopicFormat, error: unknown): MillraceError {
   if (MillraceError.is(error)) return error;
-  return new MillraceError(
-    'MR_DECODE_FAILED',
-    `a record of topic ${format.topic} is not valid ${format.codec.name}: ${messageOf(error)}`,
-    {
-      cause: error,
-      details: { topic: format.topic },
-    },
-  );
+  const { topic, codec } = format;
+  const text = `a record of topic ${topic} is not valid ${codec.name}: ${messageOf(error)}`;
+  const options = { cause: error, details: { topic } };
+  return untraced(() => new MillraceError('MR_DECODE_FAILED', text, options));
 }
 
 function invalidTimestamp(format: TopicFormat, time: unknown): MillraceError {

@@ -59,6 +59,7 @@ export function guarded(context: GuardContext, policy: Policy, next: Receive): R
       else from.effects.join(effects);
     };
     const fail = (thrown: unknown): void | Promise<void> => {
+      checkPlace(event, policy, thrown);
       const settled = settleFailure(context, policy, event, from, thrown, attempt);
       return isPromise(settled) ? settled.then(succeed) : succeed();
     };
@@ -86,13 +87,15 @@ export function settleFailure(
   error: unknown,
   attempt: () => void | Promise<void>,
 ): void | Promise<void> {
+  // Where nothing goes on, nothing has to be taken back.
+  if (policy.failsAtOnce || !isForPolicy(error)) return letThrough(error);
   takeBack(event, error);
-  if (!isForPolicy(error)) throw error;
   try {
     const settled = carryOut(policy, error, {
       clock: context.clock,
       signal: context.signal,
       attempt: () => attemptCleanly(event, attempt),
+      isForPolicy,
       skipped: () => context.skipped(from),
       deadLetter: (topic, last, attempts) => context.deadLetter(topic, from, last, attempts),
     });
@@ -100,6 +103,17 @@ export function settleFailure(
   } catch (last) {
     return letThrough(last);
   }
+}
+
+/**
+ * An event that failed in front of an agent and is to be tried again keeps its place: nothing behind it is taken meanwhile.
+ *
+ * @throws {@link Replay} if something has been already, because the event had come to an agent with another part of it.
+ */
+export function checkPlace(event: EventCell, policy: Policy, error: unknown): void {
+  const { effects, flight } = event;
+  if (!policy.retries || !isForPolicy(error) || effects?.beside !== true) return;
+  if (flight?.isOvertaken?.() === true) throw new Replay(event, error);
 }
 
 /** The changes of a branch become its event's, or take effect if nobody keeps those. */
@@ -118,7 +132,7 @@ function attemptCleanly(
   attempt: () => void | Promise<void>,
 ): void | Promise<void> {
   const failed = (error: unknown): never => {
-    takeBack(event, error);
+    if (isForPolicy(error)) takeBack(event, error);
     throw error;
   };
   try {
@@ -160,9 +174,13 @@ export function deadLetterHeaders(
 export function processingFailed(task: string, event: EventCell, error: unknown): MillraceError {
   const key =
     event.key === null ? 'no key' : `key ${JSON.stringify(String(event.key.key).slice(0, 80))}`;
+  // An error of millrace's own says itself what to try.
+  const advice = MillraceError.is(error)
+    ? ''
+    : '; mend it and start again, or say with onError what becomes of such events';
   return new MillraceError(
     'MR_PROCESSING_FAILED',
-    `processing failed at ${event.topic}[${event.partition}] offset ${event.offset}, ${key}: ${messageOf(error)}`,
+    `processing failed at ${event.topic}[${event.partition}] offset ${event.offset}, ${key}: ${messageOf(error)}${advice}`,
     {
       cause: error,
       details: {

@@ -13,6 +13,7 @@ import { KeyInterner } from '../codec/key.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { EventCell, KeyRef } from '../core/event.ts';
 import { isPromise } from '../core/types.ts';
+import { untraced } from '../core/untraced.ts';
 import type { Receive } from '../stream/operator.ts';
 import { fail } from '../stream/policy.ts';
 import type { Policy } from '../stream/policy.ts';
@@ -33,8 +34,6 @@ export interface TaskInputOptions {
   readonly reader: PartitionReader;
   readonly time: InputTime;
   readonly receive: Receive;
-  /** Whether somebody behind needs the stored bytes of values. */
-  readonly keepRaw: boolean;
   /** Decoded frames of the other tasks of the process. */
   readonly share?: FrameShare | undefined;
   /**
@@ -66,7 +65,6 @@ export class TaskInput {
   readonly receive: Receive;
   readonly #options: TaskInputOptions;
   readonly #reader: PartitionReader;
-  readonly #keepRaw: boolean;
   readonly #ahead: InputTime | undefined;
   readonly #keys: KeyInterner;
   readonly #doneBefore: Set<number>;
@@ -95,7 +93,6 @@ export class TaskInput {
     this.decodePolicy = options.decodePolicy ?? fail;
     this.#options = options;
     this.#reader = options.reader;
-    this.#keepRaw = options.keepRaw;
     this.#ahead = options.ahead;
     this.#position = options.reader.offset;
     this.#cursor = options.reader.offset;
@@ -236,7 +233,7 @@ export class TaskInput {
     cell.offset = frame.baseOffset + at;
     cell.timestamp = frame.timestamp(at);
     cell.headers = frame.headers(at);
-    cell.raw = this.#keepRaw ? frame.value(at) : null;
+    cell.raw = frame;
     const start = frame.keyStart(at);
     cell.key = null;
     if (start >= 0) cell.key = this.#key(frame, start, at);
@@ -297,9 +294,8 @@ export class TaskInput {
 }
 
 function tooFarAhead(cell: EventCell, notAfter: number): MillraceError {
-  return new MillraceError(
-    'MR_TIMESTAMP_INVALID',
-    `the event time ${cell.timestamp} lies ${cell.timestamp - notAfter} ms further ahead of the clock than maxFuture allows; mend its producer, or raise maxFuture`,
-    { details: { topic: cell.topic, timestamp: cell.timestamp, notAfter } },
-  );
+  const { topic, timestamp } = cell;
+  const text = `the event time ${timestamp} lies ${timestamp - notAfter} ms further ahead of the clock than maxFuture allows; mend its producer, or raise maxFuture`;
+  const details = { topic, timestamp, notAfter };
+  return untraced(() => new MillraceError('MR_TIMESTAMP_INVALID', text, { details }));
 }

@@ -49,10 +49,10 @@ export function encodeMeta(meta: TaskMeta): Uint8Array {
   return Buffer.from(JSON.stringify(meta));
 }
 
-/** @throws `MR_VERSION_UNSUPPORTED` for what a newer version wrote. */
+/** @throws `MR_VERSION_UNSUPPORTED` for what a newer version wrote, `MR_CORRUPT` for what none did. */
 export function decodeMeta(bytes: Uint8Array | undefined, task: string): TaskMeta {
   if (bytes === undefined) return noMeta;
-  const meta = JSON.parse(Buffer.from(bytes).toString()) as TaskMeta;
+  const meta = parse(bytes, task);
   if (meta.format !== 1)
     throw new MillraceError(
       'MR_VERSION_UNSUPPORTED',
@@ -62,4 +62,20 @@ export function decodeMeta(bytes: Uint8Array | undefined, task: string): TaskMet
       },
     );
   return { ...noMeta, ...meta };
+}
+
+function parse(bytes: Uint8Array, task: string): TaskMeta {
+  let meta: unknown;
+  let cause: unknown;
+  try {
+    meta = JSON.parse(Buffer.from(bytes).toString());
+  } catch (error) {
+    cause = error;
+  }
+  if (typeof meta === 'object' && meta !== null) return meta as TaskMeta;
+  throw new MillraceError(
+    'MR_CORRUPT',
+    `what task ${task} committed last (${bytes.length} bytes) cannot be read; restore the directory from a backup`,
+    { domain: 'external', cause, details: { task } },
+  );
 }

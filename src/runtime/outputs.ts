@@ -9,9 +9,10 @@ import type { FrameOrigin } from '../broker/frame.ts';
 import { partitionOf } from '../codec/partition.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { Effects } from '../core/effects.ts';
+import { rawValueOf } from '../core/event.ts';
 import type { EventCell, KeyRef } from '../core/event.ts';
 import type { Headers } from '../core/types.ts';
-import { addEncoded, addRecord, encodeRecord, isText } from './format.ts';
+import { addEncoded, addRecord, checkKeyOf, encodeRecord, isText } from './format.ts';
 import type { EncodedRecord, TopicFormat } from './format.ts';
 
 /** A builder is closed and the next one begun at this many bytes. */
@@ -72,6 +73,7 @@ interface Feed {
 /** All outputs of a task since its last commit. */
 export class TaskOutputs {
   readonly #topics = new Map<string, TopicOutput>();
+  readonly #storedTopics = new Map<string, TopicOutput>();
   readonly #feeds: Feed[] = [];
   readonly #upstream: number;
   #bytes = 0;
@@ -102,7 +104,7 @@ export class TaskOutputs {
     },
   ): void {
     // Here and not when the topic is read: a record that its readers refuse would be in their way for good.
-    if (key !== null) format.checkKey?.(key.key);
+    checkKeyOf(format, key);
     const output = this.#output(format);
     const partition = options.partition ?? this.#home(format, key);
     checkPartition(format, partition);
@@ -128,11 +130,14 @@ export class TaskOutputs {
   ): void {
     const partition = to ?? this.#home(format, key);
     const output = this.#stored(format);
-    const builder = output.builder(partition);
-    const { value } = record;
-    builder.check(record.timestamp, record.key, value === null ? 0 : value.length, record.headers);
-    if (effects === null) this.#addEncoded(output, partition, record);
-    else effects.hold(() => this.#addEncoded(output, partition, record));
+    if (effects === null) {
+      this.#addEncoded(output, partition, record);
+      return;
+    }
+    const { timestamp, key: keyBytes, value } = record;
+    const length = value === null ? 0 : value.length;
+    const headers = output.builder(partition).check(timestamp, keyBytes, length, record.headers);
+    this.#hold(effects, output, partition, { ...record, headers });
   }
 
   #home(format: TopicFormat, key: KeyRef | null): number {
@@ -152,11 +157,10 @@ export class TaskOutputs {
 
   /** Stored bytes need not be JSON texts, whatever the codec of the topic is, so they have frames of their own. */
   #stored(format: TopicFormat): TopicOutput {
-    const name = `${format.topic} `;
-    let output = this.#topics.get(name);
+    let output = this.#storedTopics.get(format.topic);
     if (output === undefined) {
       output = new TopicOutput(format, false);
-      this.#topics.set(name, output);
+      this.#storedTopics.set(format.topic, output);
     }
     return output;
   }
@@ -175,13 +179,19 @@ export class TaskOutputs {
     const { format } = output;
     if (effects !== null) {
       const record = encodeRecord(builder, format, value, key, timestamp, explicitTime, headers);
-      effects.hold(() => this.#addEncoded(output, partition, record));
+      this.#hold(effects, output, partition, record);
       return;
     }
     const before = builder.bytes;
     addRecord(builder, format, value, key, timestamp, explicitTime, headers);
     this.#bytes += builder.bytes - before;
     output.settle(partition, builder);
+  }
+
+  /** The record waits until its event has succeeded. */
+  #hold(effects: Effects, output: TopicOutput, partition: number, record: EncodedRecord): void {
+    const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0);
+    effects.hold(() => this.#addEncoded(output, partition, record), bytes);
   }
 
   #addEncoded(output: TopicOutput, partition: number, record: EncodedRecord): void {
@@ -207,19 +217,20 @@ export class TaskOutputs {
     return (value, key, event) => {
       const partition = partitionOf(key.bytes, format.partitions);
       const { timestamp, headers, effects } = event;
-      if (!raw || event.raw === null) {
+      const bytes = raw ? rawValueOf(event) : null;
+      if (bytes === null) {
         this.#add(output, partition, value, key, timestamp, true, headers, effects);
         return;
       }
       const builder = output.builder(partition);
       if (effects !== null) {
-        const record = { timestamp, key: key.bytes, value: event.raw, headers };
-        builder.check(timestamp, key.bytes, event.raw.length, headers);
-        effects.hold(() => this.#addEncoded(output, partition, record));
+        const stored = builder.check(timestamp, key.bytes, bytes.length, headers);
+        const record = { timestamp, key: key.bytes, value: bytes, headers: stored };
+        this.#hold(effects, output, partition, record);
         return;
       }
       const before = builder.bytes;
-      builder.add(timestamp, key.bytes, event.raw, headers);
+      builder.add(timestamp, key.bytes, bytes, headers);
       this.#bytes += builder.bytes - before;
       output.settle(partition, builder);
     };
@@ -240,7 +251,8 @@ export class TaskOutputs {
    */
   take(streamTime: number, idle: boolean): Outgoing[] {
     const out: Outgoing[] = [];
-    for (const topic of this.#topics.values()) out.push(...topic.take());
+    for (const topics of [this.#topics, this.#storedTopics])
+      for (const topic of topics.values()) out.push(...topic.take());
     for (const feed of this.#feeds) {
       const { output, told } = feed;
       const { topic, partitions } = output.format;

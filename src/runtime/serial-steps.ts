@@ -176,8 +176,10 @@ export class SerialSteps implements Steps {
     const by = loaded ? policy : input.decodePolicy;
     if (by.failsAtOnce || effects === null || !isForPolicy(error)) return failed(error);
     cell.event = event;
+    // What is settled on the spot is settled for good: it has nothing to wait for.
+    const from = by.retries ? event : { ...event, effects: null };
     try {
-      const settled = settleFailure(guards, by, event, event, error, () => {
+      const settled = settleFailure(guards, by, event, from, error, () => {
         const result = input.receive(value, event);
         return cell.waits === undefined ? result : withWaits(cell, result);
       });

@@ -8,17 +8,19 @@ import type { Codec } from '../codec/codec.ts';
 import type { KeyRef } from '../core/event.ts';
 import { recover } from '../state/recovery.ts';
 import type { TaskState } from '../state/task-state.ts';
+import type { RowFormat } from '../table/question.ts';
 import { changelogTopic } from '../topology/topology.ts';
+import { decodeMeta } from './meta.ts';
 
-/** Rows of a keyed table, partition by partition. */
+/** Rows of a keyed table, partition by partition; without those that have expired by the stream time of the last commit. */
 export async function* readRows(
   opening: Promise<Broker>,
   group: string,
   table: string,
-  codec: Codec<unknown>,
+  { codec, ttlMs }: RowFormat,
 ): AsyncIterableIterator<readonly [KeyRef, unknown]> {
   for await (const state of statesWith(await opening, group, table))
-    yield* state.keyed(table, codec).rows();
+    yield* state.keyed(table, codec, ttlMs).rows();
 }
 
 /** Rows of a windowed table, partition by partition, each from its oldest window on. */
@@ -42,10 +44,13 @@ async function* statesWith(
   table: string,
 ): AsyncIterableIterator<TaskState> {
   const info = await broker.describeGroup(group);
-  for (const { id, stateId } of info?.tasks ?? []) {
+  for (const { id, stateId, meta } of info?.tasks ?? []) {
     const slash = id.lastIndexOf('/');
     const changelog = changelogTopic(group, id.slice(0, slash));
     const { state } = await recover(broker, changelog, Number(id.slice(slash + 1)), stateId);
-    if (state.names().includes(table)) yield state;
+    if (!state.names().includes(table)) continue;
+    const streamTime = decodeMeta(meta, id).time ?? -Infinity;
+    state.follow(() => streamTime);
+    yield state;
   }
 }

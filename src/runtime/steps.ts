@@ -29,7 +29,7 @@ export interface Steps {
    * @throws what makes the task fail: `MR_PROCESSING_FAILED` naming the event, {@link Replay}, or errors of broker and disk.
    */
   step(limit: number): number | Promise<number>;
-  /** What made it fail beside a step, once. */
+  /** What made it fail beside a step, each time: whoever steps must hear of it, and whoever commits. */
   throwFailure(): void;
   /** Takes nothing more until {@link Steps.resume}; resolves when no event is half done. `undefined`: none is. Never rejects. */
   pause(): Promise<void> | undefined;

@@ -19,7 +19,7 @@ export async function tableHome(
   const { subTopologies } = JSON.parse(info.topology) as Fingerprint;
   const home = (name: string): TableHome | undefined => {
     const sub = subTopologies.find((each) => each.name === name);
-    return sub === undefined ? undefined : { subTopology: name, partitions: sub.partitions };
+    return sub === undefined ? undefined : { table, subTopology: name, partitions: sub.partitions };
   };
   const declared = subTopologies.find(({ states }) => states.includes(table));
   if (declared !== undefined) return home(declared.name);

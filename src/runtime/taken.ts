@@ -16,6 +16,8 @@ import type { Passed, TaskInput } from './input.ts';
 export interface Taken {
   readonly input: TaskInput;
   readonly passed: Passed;
+  /** Its number among all that were taken. */
+  readonly number: number;
   /** Undefined for what is nobody's event: a control frame, an event that the last commit covers. */
   readonly event: EventCell | undefined;
   readonly value: unknown;
@@ -27,10 +29,11 @@ export interface Taken {
   /**
    * - `open`: something is being done for it.
    * - `kept`: nothing more is; what was changed on its behalf can still be taken back.
-   * - `complete`: what was changed has taken effect.
+   * - `finished`: what was changed stays. What was sent waits for its turn, so that records are in the order of the events.
+   * - `complete`: what was sent is among the outputs.
    * - `back`: it was taken back and has not been offered again.
    */
-  state: 'open' | 'kept' | 'complete' | 'back';
+  state: 'open' | 'kept' | 'finished' | 'complete' | 'back';
   /** Its place in the row is kept by an earlier commit: it was complete then. */
   readonly before: boolean;
 }
@@ -51,6 +54,16 @@ export class Row {
 
   get first(): Taken | undefined {
     return this.#taken[this.#head];
+  }
+
+  /** Whether any of those behind is under way or done. */
+  isOvertaken(taken: Taken): boolean {
+    for (let i = this.#taken.length - 1; i >= this.#head; i--) {
+      const { event, state } = this.#taken[i] as Taken;
+      if (this.#taken[i] === taken) return false;
+      if (event !== undefined && state !== 'back') return true;
+    }
+    return false;
   }
 
   /** From the first to the last. */
@@ -79,7 +92,7 @@ export class Row {
     for (let i = this.#taken.length - 1; i >= this.#head; i--) {
       const taken = this.#taken[i] as Taken;
       const { event, state, flight } = taken;
-      if (state === 'complete') blocked ||= event !== undefined;
+      if (state === 'finished' || state === 'complete') blocked ||= event !== undefined;
       if (state !== 'open' || flight.withdrawn) continue;
       if (canGoBack(flight) && (isUntouched(taken) || !blocked || all)) waiting.push(taken);
       else blocked = true;
@@ -89,13 +102,14 @@ export class Row {
 
   /**
    * When nothing is under way: those whose changes have to be taken back, the last one first. They are those that were withdrawn, and what was
-   * kept behind the first of them that has changed anything. What else was kept can take effect.
+   * kept behind the first of them that has changed anything. What else was kept can take effect, as what is finished does, in its order.
    */
   part(): { readonly back: readonly Taken[]; readonly complete: readonly Taken[] } {
     const back: Taken[] = [];
     const complete: Taken[] = [];
     for (const taken of this)
-      if (!isUntouched(taken)) {
+      if (taken.state === 'finished') complete.push(taken);
+      else if (!isUntouched(taken)) {
         if (taken.state === 'back') back.push(taken);
         else if (taken.state === 'kept') (back.length > 0 ? back : complete).push(taken);
       }

@@ -7,6 +7,7 @@ import type { OwnedTask } from '../broker/broker.ts';
 import { KeyInterner, keyRef } from '../codec/key.ts';
 import { Effects } from '../core/effects.ts';
 import { assert, MillraceError } from '../core/errors.ts';
+import { rawValueOf } from '../core/event.ts';
 import type { EventCell } from '../core/event.ts';
 import type { TaskState } from '../state/task-state.ts';
 import { instantiate } from '../stream/instance.ts';
@@ -230,7 +231,6 @@ export function bringToLife(
     const { codec, window } = options.window(table);
     tables.windowed(table, codec, window);
   }
-  const keepRaw = needsRaw(options);
   life.inputs = read.map(({ topic, roots }, i) => {
     return new TaskInput({
       topic,
@@ -239,7 +239,6 @@ export function bringToLife(
       reader: broker.reader(topic, partition, (starts[i] as Start).offset),
       time: times[i] as InputTime,
       receive: fanOut(roots.map((root) => life.instance.input(root))),
-      keepRaw,
       share: options.share,
       ahead: ahead?.inputs[i],
       done: meta.done[topic],
@@ -270,26 +269,6 @@ export function newEvent(partition: number): EventCell {
     effects: null,
     flight: null,
   };
-}
-
-/** Whether somebody needs the stored bytes of values: to pass them on, or as dead letters. */
-function needsRaw({ sub, policy }: TaskOptions): boolean {
-  if (sub.cuts.some((cut) => cut.transparentFrom !== undefined) || sub.agents.length > 0)
-    return true;
-  const policies = [policy, ...policiesOf(sub.inputs.flatMap(({ roots }) => roots))];
-  return policies.some(({ steps }) => steps.some(({ step }) => step === 'deadLetter'));
-}
-
-/** Policies of all nodes behind `roots`. */
-function policiesOf(roots: readonly GraphNode[]): Policy[] {
-  const policies: Policy[] = [];
-  const seen = new Set(roots);
-  for (const node of seen) {
-    if ('policy' in node.role && node.role.policy !== undefined) policies.push(node.role.policy);
-    if (node.role.role !== 'cut' || roots.includes(node))
-      for (const child of node.children) seen.add(child);
-  }
-  return policies;
 }
 
 /** What becomes of a record that cannot be read: what the first nodes say, as far as they agree, else the app. Without retries. */
@@ -450,7 +429,7 @@ function forwardStored(
     to,
     event.key,
     partition,
-    { timestamp: event.timestamp, key, value: event.raw, headers },
+    { timestamp: event.timestamp, key, value: rawValueOf(event), headers },
     event.effects,
   );
 }

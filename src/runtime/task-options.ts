@@ -75,8 +75,8 @@ export interface TaskOptions {
   readonly own: (table: string) => void;
   /** The name that a table is stored under. */
   readonly stored: (table: string) => string;
-  /** How rows of a table are written, and how long they live. */
-  readonly table: (table: string) => RowFormat;
+  /** How rows of a table are written, by its stored name, and how long they live. */
+  readonly table: (stored: string) => RowFormat;
   /** Grace and the like of the tables whose closed windows are used. */
   readonly window: (table: string) => {
     readonly codec: Codec<unknown>;

@@ -13,6 +13,7 @@ import { sleep } from '../core/clock.ts';
 import { messageOf, MillraceError } from '../core/errors.ts';
 import { isPromise } from '../core/types.ts';
 import type { SubTopology } from '../topology/topology.ts';
+import { disagreement } from './disagreement.ts';
 import { groupLag } from './lag.ts';
 import { reportTasks, reportWorker, wantsWorkerReports } from './metrics.ts';
 import { nextProgress, stallOf } from './progress.ts';
@@ -38,6 +39,8 @@ export interface WorkerOptions {
   readonly clock: Clock;
   readonly group: string;
   readonly subTopologies: readonly SubTopology[];
+  /** That of the app, with which it has joined. */
+  readonly fingerprint: string;
   /** Makes a task; it is recovered by the worker. */
   readonly makeTask: (owned: OwnedTask) => Task;
   /** How long a full disk or the like is put up with before the worker fails. */
@@ -136,6 +139,7 @@ export class Worker {
     const told = this.#told({ ...nothing, gained: change.gained.map(({ id }) => id) });
     const loading = Promise.all(change.gained.map((owned) => this.#gain(owned, told)));
     for (const later of await this.#tendDuring(loading)) this.#apply(later);
+    await this.#lookForAgreement();
   }
 
   /** Stays a member while the state is loaded, however long that takes. Gives what has changed meanwhile. */
@@ -216,6 +220,9 @@ export class Worker {
    * @throws what made the worker fail, before or meanwhile; `MR_CLOSED` when it is stopped before.
    */
   async settled(): Promise<void> {
+    if (this.#ended) throw this.#whyEnded();
+    // With nothing to do it would resolve at once, and whoever asks in a loop would keep the group from its turn.
+    await this.#options.clock.turn();
     if (this.#ended) throw this.#whyEnded();
     this.#hurry++;
     this.#lookedAt = -1;
@@ -328,9 +335,10 @@ export class Worker {
     const { membership, retryForMs, clock, warn } = this.#options;
     this.#tending = membership
       .tend()
-      .then((change) => {
+      .then(async (change) => {
         this.#tendFailingSince = Number.NaN;
         this.#apply(change);
+        await this.#lookForAgreement();
       })
       .catch(async (error: unknown) => {
         const now = clock.monotonic();
@@ -344,6 +352,8 @@ export class Worker {
         await sleep(clock, RETRY_FIRST_MS, this.#stop.signal).catch(() => undefined);
         this.#tendNow = true;
       })
+      // A look at the group may take no time at all: where the next one is due at once, everything else must get its turn.
+      .then(() => clock.turn())
       .finally(() => {
         this.#tending = undefined;
         this.wakeUp();
@@ -351,6 +361,22 @@ export class Worker {
   }
 
   #tendFailingSince = Number.NaN;
+
+  /** Says, once, that there is nothing to do here while others work by other declarations. */
+  async #lookForAgreement(): Promise<void> {
+    const { membership, broker, group, fingerprint, warn } = this.#options;
+    if (membership.agrees || this.#disagrees) {
+      this.#disagrees = !membership.agrees;
+      return;
+    }
+    const info = await broker.describeGroup(group);
+    // The others may have left since.
+    if (info?.members.some(({ agrees }) => agrees) !== true) return;
+    this.#disagrees = true;
+    warn(disagreement(group, info, fingerprint));
+  }
+
+  #disagrees = false;
 
   #apply({ gained, revoked, lost }: GroupChange): void {
     const { clock, drainTimeoutMs } = this.#options;
@@ -538,6 +564,13 @@ export class Worker {
     const recoverable =
       MillraceError.is(error) &&
       (error.retryable || error.code === 'MR_IO' || (lost && onOffsetLost === 'skip'));
+    if (lost && !recoverable) {
+      this.#occupy(
+        entry,
+        this.#owned(entry.task).then(() => this.#fail(error)),
+      );
+      return;
+    }
     const now = clock.monotonic();
     if (Number.isNaN(entry.failingSince)) entry.failingSince = now;
     if (!recoverable || now - entry.failingSince > retryForMs || this.#stop.signal.aborted) {
@@ -550,24 +583,28 @@ export class Worker {
   }
 
   async #recover(entry: Entry, delayMs: number): Promise<void> {
-    const { broker, clock, group, membership } = this.#options;
     const { task } = entry;
     await task.close();
     try {
-      await sleep(clock, delayMs, this.#stop.signal);
+      await sleep(this.#options.clock, delayMs, this.#stop.signal);
     } catch {
       // Stopped: there is nothing to commit, and whoever starts next loads what is stored.
       return;
     }
+    await task.recover(await this.#owned(task));
+  }
+
+  /** A task as it is stored. @throws `MR_FENCED` when somebody else has it: who was frozen may find what it reads deleted since. */
+  async #owned(task: Task): Promise<OwnedTask> {
+    const { broker, group, membership } = this.#options;
     const info = await broker.describeGroup(group);
     const owned = info?.tasks.find(({ id }) => id === task.id);
-    if (owned === undefined || owned.epoch !== task.epoch || owned.owner !== membership.member)
-      throw new MillraceError(
-        'MR_FENCED',
-        `task ${task.id} of group ${group} has another owner now; its state is dropped`,
-        { domain: 'external', details: { group, task: task.id } },
-      );
-    await task.recover(owned);
+    if (owned?.epoch === task.epoch && owned.owner === membership.member) return owned;
+    throw new MillraceError(
+      'MR_FENCED',
+      `task ${task.id} of group ${group} has another owner now; its state is dropped`,
+      { domain: 'external', details: { group, task: task.id } },
+    );
   }
 
   /** A task whose event does not end makes the worker fail. */
@@ -725,7 +762,7 @@ export class Worker {
     } catch (error) {
       // Everything is committed, and whoever takes the tasks next does not need them to be free.
       this.#options.warn(
-        `group ${this.#options.group}: the tasks could not be given back: ${messageOf(error)}`,
+        `group ${this.#options.group}: the tasks could not be given back: ${messageOf(error)}; it is tried again until the lease is over, and the end of this process frees them at once`,
       );
     }
   }

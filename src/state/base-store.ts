@@ -13,11 +13,13 @@ import type { Effects } from '../core/effects.ts';
 import { MillraceError } from '../core/errors.ts';
 import { DIRTY, isAbsent, RAW, rawOf, written } from './cell.ts';
 import type { Cell } from './cell.ts';
+import { flatCopy } from './flat-copy.ts';
+import { OpenWrites } from './open-writes.ts';
 import { rowPrefixes } from './row-key.ts';
 import type { RowPrefixes } from './row-key.ts';
 import type { RowSource } from './rows.ts';
-import { CellUndo, copyOfRaw, Snapshots, WriteUndo } from './undo.ts';
-import type { UndoStore } from './undo.ts';
+import { CellUndo, copyOfRaw, keepValue, WriteUndo } from './undo.ts';
+import type { Image, UndoStore } from './undo.ts';
 
 /** Takes the rows that a commit writes, as a builder of changelog frames does. Timestamps are 0. */
 export interface RowWriter {
@@ -32,7 +34,7 @@ export abstract class BaseStore<C extends Cell> implements UndoStore {
   readonly name: string;
   protected readonly prefixes: RowPrefixes;
   protected readonly source: RowSource;
-  readonly #snapshots: Snapshots = new Snapshots(this);
+  readonly #openWrites = new OpenWrites();
   #codec: Codec<unknown> | undefined;
   #dirty: C[] = [];
   #dirtyRows = 0;
@@ -62,13 +64,14 @@ export abstract class BaseStore<C extends Cell> implements UndoStore {
       if ((cell.state & RAW) !== 0) this.#decode(cell);
       return cell.value;
     }
+    if (effects.beside) this.#openWrites.read(cell, effects);
     const raw = copyOfRaw(cell);
     if (raw !== undefined) this.#decode(cell);
     const { value } = cell;
     if (value === undefined) {
       if (cell.taken === 0 && (cell.state & DIRTY) === 0) effects.add(new CellUndo(this, cell));
     } else if (this.isMutable(value)) {
-      this.#snapshots.take(cell, effects, () => raw ?? this.mustCodec().encode(value));
+      keepValue(this, cell, effects, () => this.#imageOf(value, raw));
     }
     return value;
   }
@@ -78,7 +81,11 @@ export abstract class BaseStore<C extends Cell> implements UndoStore {
    * time of the change, milliseconds since 1970; only stores whose rows expire need it.
    */
   write(cell: C, value: unknown, effects: Effects | null = null, _time?: number): void {
-    if (effects !== null) effects.add(new WriteUndo(this, cell));
+    if (effects !== null) {
+      const undo = new WriteUndo(this, cell);
+      if (effects.beside) this.#openWrites.add(cell, effects, undo);
+      else effects.add(undo);
+    }
     cell.value = value;
     const { state } = cell;
     cell.state = written(state);
@@ -146,6 +153,22 @@ export abstract class BaseStore<C extends Cell> implements UndoStore {
   /** Whether a decoded value can be changed by whoever has it. */
   protected isMutable(value: unknown): boolean {
     return typeof value === 'object' && value !== null;
+  }
+
+  /** A copy of a value that does not change with it, where that is cheap; else `undefined`. */
+  protected copyOf(value: unknown): object | undefined {
+    return flatCopy(value);
+  }
+
+  #imageOf(value: unknown, raw: Uint8Array | undefined): Image | undefined {
+    const image = raw ?? this.copyOf(value);
+    if (image !== undefined) return image;
+    try {
+      return this.mustCodec().encode(value);
+    } catch {
+      // What cannot be encoded cannot be put back either.
+      return undefined;
+    }
   }
 
   protected mustCodec(): Codec<unknown> {

@@ -74,6 +74,13 @@ export function rawOf(cell: Cell): Uint8Array {
   return cell.at < 0 ? (cell.value as Uint8Array) : (cell.value as RawRows).rawValue(cell.at);
 }
 
+/** Gives a cell a decoded value that is as good as the one of its last write. Its other flags stay. */
+export function setValue(cell: Cell, value: unknown): void {
+  cell.value = value;
+  cell.at = -1;
+  cell.state &= ~RAW;
+}
+
 /** Gives a cell bytes that are to be decoded when somebody reads it. Its other flags stay. */
 export function setRaw(cell: Cell, rows: RawRows | Uint8Array, at: number): void {
   cell.value = rows;

@@ -7,7 +7,7 @@ import type { Effects } from '../core/effects.ts';
 import type { KeyRef } from '../core/event.ts';
 import { keyIdAt, keyRefOfId } from '../codec/key.ts';
 import { BaseStore } from './base-store.ts';
-import { Cell, isAbsent, RAW, setRaw } from './cell.ts';
+import { Cell, RAW, setRaw } from './cell.ts';
 import type { RawRows } from './cell.ts';
 import { Horizon } from './horizon.ts';
 import { Rows } from './rows.ts';
@@ -126,7 +126,6 @@ export class KeyedStore extends BaseStore<Cell> {
 
   *#hand(cells: Iterable<Cell>, effects: Effects | null): IterableIterator<KeyedRow> {
     for (const cell of cells) {
-      if (isAbsent(cell)) continue;
       // What memory does not hold is the caller's alone.
       const value = this.read(cell, effects !== null && this.all.has(cell) ? effects : null);
       if (value !== undefined) yield [keyRefOfId(cell.id), value];

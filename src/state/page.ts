@@ -126,7 +126,24 @@ export function defectOfPage(rowKey: Uint8Array, bytes: Uint8Array): string | un
   const page = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (page.length < PAGE_HEADER_BYTES) return `it has ${page.length} bytes, fewer than a header`;
   if (page.readUInt32LE(0) !== checksum(rowKey, page)) return 'its checksum is wrong';
-  return undefined;
+  return addsUp(page) ? undefined : 'its lengths do not add up';
+}
+
+/** Whether all keys and values lie in the page, one behind the other. */
+function addsUp(page: Buffer): boolean {
+  const count = page.readUInt16LE(4);
+  const keys = PAGE_HEADER_BYTES + PAGE_ENTRY_BYTES * count;
+  if (keys > page.length) return false;
+  let keyEnd = 0;
+  let valueEnd = 0;
+  for (let at = PAGE_HEADER_BYTES; at < keys; at += PAGE_ENTRY_BYTES) {
+    const nextKey = page.readUInt16LE(at);
+    const nextValue = page.readUInt32LE(at + 2);
+    if (nextKey < keyEnd || nextValue < valueEnd) return false;
+    keyEnd = nextKey;
+    valueEnd = nextValue;
+  }
+  return keys + keyEnd + valueEnd === page.length;
 }
 
 function checksum(rowKey: Uint8Array, page: Buffer): number {

@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { excerptHex } from '../codec/excerpt.ts';
 import { assert, MillraceError } from '../core/errors.ts';
 
 export const KEYED = 0;
@@ -79,10 +80,10 @@ export function expiredRow(prefixes: RowPrefixes, start: number): Buffer {
   return row;
 }
 
-/** Reads a row key. The key bytes are a view. */
+/** Reads a row key. The key bytes are a view. @throws `MR_CORRUPT` for bytes that are none. */
 export function readRow(row: Uint8Array): RowAddress {
   const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
-  const length = bytes[0] as number;
+  const length = bytes[0] ?? 0;
   const store = bytes.toString('utf8', 1, 1 + length);
   const kind = bytes[1 + length];
   const rest = 2 + length;
@@ -94,6 +95,12 @@ export function readRow(row: Uint8Array): RowAddress {
       expired: false,
       timed: kind === TIMED,
     };
+  if ((kind !== WINDOWED && kind !== EXPIRED) || bytes.length < rest + 8)
+    throw new MillraceError(
+      'MR_CORRUPT',
+      `${bytes.length} bytes beginning with ${excerptHex(bytes)} are not the key of a row; restore the directory from a backup`,
+      { domain: 'external' },
+    );
   const start = readStart(bytes, rest);
   return { store, start, key: bytes.subarray(rest + 8), expired: kind === EXPIRED, timed: false };
 }

@@ -98,6 +98,12 @@ export class TimedStore extends KeyedStore {
     return super.isMutable((value as Timed).value);
   }
 
+  protected override copyOf(value: unknown): object | undefined {
+    const { value: inner, time } = value as Timed;
+    const copy = super.copyOf(inner);
+    return copy === undefined ? undefined : new Timed(copy, time);
+  }
+
   /** Rows written at or before `before` are too old. */
   #expireMemory(before: number, limit: number): number {
     // Times that were passed over leave more in the heap than there are rows.

@@ -2,13 +2,16 @@
  * Taking back what an event did to the rows of a store.
  *
  * A write remembers what the cell was. A value that is an object may be changed in place by whoever got it, with no write at all: so the
- * first reading of an object by an event keeps its encoded bytes, and taking the event back puts these in its place.
+ * first reading of an object by an event keeps what it was, and taking the event back puts that in its place.
  *
  * @module
  */
 import type { Effects, Undo } from '../core/effects.ts';
-import { DIRTY, isAbsent, rawOf, RAW, sameWrite, setRaw, written } from './cell.ts';
+import { DIRTY, isAbsent, rawOf, RAW, sameWrite, setRaw, setValue, written } from './cell.ts';
 import type { Cell } from './cell.ts';
+
+/** What a value is: its encoded bytes, or a copy that nobody else has. No value of a store that is copied is bytes. */
+export type Image = Uint8Array | object;
 
 /** What undoing needs of a store. */
 export interface UndoStore {
@@ -79,92 +82,62 @@ function forgetIfNew(store: UndoStore, cell: Cell): void {
   if (isAbsent(cell) && cell.taken === 0 && !cell.dirty) store.forget(cell);
 }
 
-/** Values as events have got them, of one store. */
-export class Snapshots {
-  readonly #store: UndoStore;
-  /** Of events that are not finished. */
-  readonly #live = new Map<Cell, Snapshot[]>();
-
-  constructor(store: UndoStore) {
-    this.#store = store;
-  }
-
-  /** The event of `effects` gets the value of `cell`. `encode` gives its bytes; called only if the event has not got it before. */
-  take(cell: Cell, effects: Effects, encode: () => Uint8Array): void {
-    const all = this.#live.get(cell);
-    if (all?.some((each) => each.covers(cell, effects)) === true) return;
-    const snapshot = new Snapshot(this, this.#store, cell, effects, bytesOf(encode));
-    if (all === undefined) this.#live.set(cell, [snapshot]);
-    else all.push(snapshot);
-    effects.add(snapshot);
-    effects.hold(() => this.drop(snapshot));
-  }
-
-  /** The event is finished. */
-  drop(snapshot: Snapshot): void {
-    const all = this.#live.get(snapshot.cell);
-    if (all === undefined) return;
-    const left = all.filter((each) => each !== snapshot);
-    if (left.length === 0) this.#live.delete(snapshot.cell);
-    else this.#live.set(snapshot.cell, left);
-  }
+/**
+ * The event of `effects` gets the value of `cell`, an object: it is kept as it is now, unless that was done and nothing was written since.
+ *
+ * @param image Gives it as it is now; `undefined` if that is impossible, and then it cannot be put back.
+ */
+export function keepValue(
+  store: UndoStore,
+  cell: Cell,
+  effects: Effects,
+  image: () => Image | undefined,
+): void {
+  const last = effects.lastOf(cell);
+  if (last instanceof Snapshot && last.covers(cell, effects)) return;
+  effects.add(new Snapshot(store, cell, effects, image()));
 }
 
-/** A value that cannot be encoded cannot be put back either. */
-function bytesOf(encode: () => Uint8Array): Uint8Array | undefined {
-  try {
-    return encode();
-  } catch {
-    return undefined;
-  }
-}
-
+/** A value as an event has got it. */
 class Snapshot implements Undo {
-  readonly cell: Cell;
-  readonly effects: Effects;
+  readonly subject: Cell;
+  readonly #effects: Effects;
   readonly #state: number;
   readonly #marks: number;
-  readonly #snapshots: Snapshots;
   readonly #store: UndoStore;
   readonly #taken: number;
-  readonly #bytes: Uint8Array | undefined;
+  readonly #image: Image | undefined;
 
-  constructor(
-    snapshots: Snapshots,
-    store: UndoStore,
-    cell: Cell,
-    effects: Effects,
-    bytes: Uint8Array | undefined,
-  ) {
-    this.#snapshots = snapshots;
+  constructor(store: UndoStore, cell: Cell, effects: Effects, image: Image | undefined) {
     this.#store = store;
-    this.cell = cell;
-    this.effects = effects;
+    this.subject = cell;
+    this.#effects = effects;
     this.#state = cell.state;
     this.#marks = effects.marks;
     this.#taken = cell.taken;
-    this.#bytes = bytes;
+    this.#image = image;
   }
 
   /** Whether it gives back what `effects` are about to get: there was no write since, and no point that they may go back to. */
   covers(cell: Cell, effects: Effects): boolean {
     return (
-      effects === this.effects &&
+      effects === this.#effects &&
       effects.marks === this.#marks &&
       sameWrite(cell.state, this.#state)
     );
   }
 
   undo(): boolean {
-    const { cell } = this;
+    const cell = this.subject;
     const store = this.#store;
-    this.#snapshots.drop(this);
     if (store.gone(cell)) return true;
     const committed = cell.taken !== this.#taken;
     // Memory may have let go of a row that nobody wrote: what is stored is what it was.
     if (!store.holds(cell)) return !committed && sameWrite(cell.state, this.#state);
-    if (this.#bytes === undefined || !sameWrite(cell.state, this.#state)) return false;
-    setRaw(cell, this.#bytes, -1);
+    const image = this.#image;
+    if (image === undefined || !sameWrite(cell.state, this.#state)) return false;
+    if (image instanceof Uint8Array) setRaw(cell, image, -1);
+    else setValue(cell, image);
     // What was committed meanwhile may have been changed in place already.
     if (committed) store.soil(cell);
     return true;

@@ -11,7 +11,7 @@ import type { KeyRef } from '../core/event.ts';
 import { keyIdAt, keyRefOfId } from '../codec/key.ts';
 import { BaseStore } from './base-store.ts';
 import type { RowWriter } from './base-store.ts';
-import { Cell, isAbsent, RAW, setRaw } from './cell.ts';
+import { Cell, RAW, setRaw } from './cell.ts';
 import type { RawRows } from './cell.ts';
 import { memoryOnly } from './keyed-store.ts';
 import type { KeyedRow } from './keyed-store.ts';
@@ -190,7 +190,6 @@ export class WindowStore extends BaseStore<WindowCell> {
     effects: Effects | null,
   ): IterableIterator<KeyedRow> {
     for (const cell of cells) {
-      if (isAbsent(cell)) continue;
       // What memory does not hold is the caller's alone.
       const value = this.read(cell, effects !== null && rows.has(cell) ? effects : null);
       if (value !== undefined) yield [keyRefOfId(cell.id), value];

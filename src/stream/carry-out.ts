@@ -16,6 +16,8 @@ export interface Means {
   readonly signal?: AbortSignal | undefined;
   /** Processes the value again, from the beginning. What it changes before it throws it takes back itself. */
   attempt(): void | Promise<void>;
+  /** Whether an error of an attempt is one that the policy is for: any other ends it at once. Default: each is. */
+  readonly isForPolicy?: ((error: unknown) => boolean) | undefined;
   /** The value is given up. */
   skipped(error: unknown, attempts: number): void;
   /** The value goes to a topic. */
@@ -25,7 +27,7 @@ export interface Means {
 /**
  * Deals with the failure of a value. Returns when the matter is settled, at once if nothing had to be waited for.
  *
- * @throws the last error when no step settles it.
+ * @throws the last error when no step settles it, or when it is no matter for policies.
  */
 export function carryOut(policy: Policy, error: unknown, means: Means): void | Promise<void> {
   const [first] = policy.steps;
@@ -49,6 +51,7 @@ async function carryOutSlowly(policy: Policy, error: unknown, means: Means): Pro
         if (isPromise(result)) await result;
         return;
       } catch (again) {
+        if (means.isForPolicy?.(again) === false) throw again;
         last = again;
       }
     }

@@ -9,6 +9,7 @@
 import { durationMs } from '../core/duration.ts';
 import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
+import { kindOf } from '../core/given.ts';
 import { validName } from '../core/names.ts';
 
 /** What stands behind `orElse`. */
@@ -66,6 +67,11 @@ export class Policy implements OrElse {
     return this.steps.length === 0;
   }
 
+  /** Whether a failed event is tried again before anything else becomes of it. */
+  get retries(): boolean {
+    return this.steps[0]?.step === 'retry';
+  }
+
   /** The longest that all its waits can take together, in milliseconds. */
   get longestMs(): number {
     let longest = 0;
@@ -103,7 +109,15 @@ export function retry(options: RetryOptions): OrElse {
  * The record is committed with everything else. A name makes a topic of its own if the app does not declare it.
  */
 export function deadLetter(topic: { readonly name: string } | string): OrElse {
-  const name = typeof topic === 'string' ? validName('topic', topic) : topic.name;
+  const name: unknown =
+    typeof topic === 'string'
+      ? validName('topic', topic)
+      : (topic as { readonly name?: unknown } | undefined)?.name;
+  if (typeof name !== 'string')
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `deadLetter was given ${kindOf(topic)}; give a topic, or the name of one`,
+    );
   return new Policy([{ step: 'deadLetter', topic: name }]);
 }
 

@@ -11,6 +11,7 @@ import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
+import { kindOf } from '../core/given.ts';
 import { validName } from '../core/names.ts';
 import type { Awaitable, Key, KeyFields } from '../core/types.ts';
 import { collect, iterate } from './branch.ts';
@@ -30,7 +31,7 @@ import { enumerate } from './operators/enumerate.ts';
 import { events } from './operators/events.ts';
 import { filter } from './operators/filter.ts';
 import { flatten } from './operators/flatten.ts';
-import { groupBy } from './operators/group-by.ts';
+import { fieldOf, groupBy } from './operators/group-by.ts';
 import { items } from './operators/items.ts';
 import { map } from './operators/map.ts';
 import { onError } from './operators/on-error.ts';
@@ -500,6 +501,11 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     by: PropertyKey | ((value: T) => unknown),
     options: GroupByOptions = {},
   ): Stream<T, unknown> {
+    if (!['function', 'string', 'number', 'symbol'].includes(typeof by))
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `groupBy was given ${kindOf(by)}; give the name of a field, or a function and a name: groupBy(fn, { name: 'by-country' })`,
+      );
     const { name = typeof by === 'function' ? undefined : String(by), partitions } = options;
     if (partitions !== undefined && (!Number.isInteger(partitions) || partitions < 1))
       throw new MillraceError(
@@ -512,11 +518,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
         'MR_NAME_MISSING',
         "groupBy with a function needs a name for its repartition topic: groupBy(fn, { name: 'by-country' })",
       );
-    const key = (
-      typeof by === 'function'
-        ? by
-        : (value: T) => (value as Record<PropertyKey, unknown> | null | undefined)?.[by]
-    ) as (value: unknown) => unknown;
+    const key = typeof by === 'function' ? (by as (value: unknown) => unknown) : fieldOf(by);
     return derive<T, unknown>([this], {
       kind: 'groupBy',
       name,

@@ -6,6 +6,7 @@
 import type { Codec } from '../codec/codec.ts';
 import type { Clock } from '../core/clock.ts';
 import { MillraceError } from '../core/errors.ts';
+import { isPromise } from '../core/types.ts';
 import type { EventCell, KeyRef } from '../core/event.ts';
 import type { TablePort } from '../stream/operator.ts';
 import { DELETE } from '../stream/delete.ts';
@@ -16,7 +17,7 @@ export interface TableHost {
   readonly processing: Finder;
   readonly clock: Clock;
   /** Committed rows of a keyed table, from all partitions. */
-  rows(table: string, codec: Codec<unknown>): AsyncIterableIterator<readonly [KeyRef, unknown]>;
+  rows(table: TableDefinition): AsyncIterableIterator<readonly [KeyRef, unknown]>;
   /** Committed rows of a windowed table, from all partitions. */
   windowRows(
     table: string,
@@ -34,6 +35,8 @@ export interface TableHost {
 
 /** Which tasks hold the rows of a table: those of this sub-topology, split by the canonical bytes of the key. */
 export interface TableHome {
+  /** The name that the table is stored under, which all processes agree about. */
+  readonly table: string;
   readonly subTopology: string;
   readonly partitions: number;
 }
@@ -68,7 +71,18 @@ export function mustKey(table: string, event: EventCell | null): KeyRef {
 /** What is stored for the result of an update. */
 export function rowOf(table: string, next: unknown): unknown {
   if (next === undefined) throw undefinedRow(table);
+  if (isPromise(next)) throw promisedRow(table, next);
   return next === DELETE ? undefined : next;
+}
+
+/** An update reads and writes with nothing in between. What the promise comes to is nobody's matter any more. */
+function promisedRow(table: string, row: PromiseLike<unknown>): MillraceError {
+  Promise.resolve(row).catch(() => undefined);
+  return new MillraceError(
+    'MR_ARGUMENT_INVALID',
+    `table ${table} was given a promise as a row: the function of an update is not awaited; await first, in an agent, and update then`,
+    { details: { table } },
+  );
 }
 
 /** The error of a row that is `undefined`. */

@@ -59,7 +59,7 @@ export async function queryRow(
   const home = await host.home(name);
   if (home === undefined) return undefined;
   const task = taskId(home.subTopology, partitionOf(question.key, home.partitions));
-  const bytes = encodeQuestion(question);
+  const bytes = encodeQuestion({ ...question, table: home.table });
   const answer = stale
     ? await host.stored(task, bytes)
     : await askOwner(host, task, bytes, timeoutMs, options.signal);

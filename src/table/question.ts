@@ -21,6 +21,7 @@ const VERSION = 1;
 
 /** Which row is wanted. */
 export interface Question {
+  /** The name that it is stored under: what it is called in the program of who answers may be something else. */
   readonly table: string;
   /** Canonical bytes. */
   readonly key: Uint8Array;
@@ -96,8 +97,6 @@ export interface RowFormat {
   readonly codec: Codec<unknown>;
   /** How long rows live, in milliseconds; `undefined`: for ever. */
   readonly ttlMs?: number | undefined;
-  /** The name that the table is stored under. Default: its own. */
-  readonly stored?: string | undefined;
 }
 
 /**
@@ -118,18 +117,18 @@ export function answerQuestion(
   bytes: Uint8Array,
 ): Answered {
   const { table, key, window } = decodeQuestion(bytes);
-  const { codec, ttlMs, stored = table } = format(table);
+  const { codec, ttlMs } = format(table);
   // To ask for a table must not bring it into being.
-  if (!state.names().includes(stored)) return { answer: noRow, dirty: false };
+  if (!state.names().includes(table)) return { answer: noRow, dirty: false };
   const ref = keyRefFromBytes(key);
   if (window === undefined) {
-    const store = state.keyed(stored, codec, ttlMs);
+    const store = state.keyed(table, codec, ttlMs);
     const row = store.find(ref);
     if (row === undefined) return { answer: noRow, dirty: false };
     return { answer: encodeRow(store.read(row), codec), dirty: row.dirty };
   }
   const start = askedStart(window, streamTime);
-  const store = state.windowed(stored, codec);
+  const store = state.windowed(table, codec);
   const row = start === undefined ? undefined : store.find(start, ref);
   if (row === undefined) return { answer: noRow, dirty: false };
   return { answer: encodeRow(store.read(row), codec), dirty: row.dirty };

@@ -161,10 +161,13 @@ export class Table<K, V, R = V | undefined> implements TableKeyedBy<K, V, R>, Ta
 
   /**
    * The committed rows of all partitions, from any process and without a worker. Each partition is read as of one commit; a worker may
-   * move on meanwhile.
+   * move on meanwhile. Rows whose `ttl` is over are left out.
+   *
+   * One partition after the other is loaded whole, with everything else that its task keeps, before its first row is given: it takes as much
+   * memory as the largest of them.
    */
   async *snapshot(): AsyncIterableIterator<[K, V]> {
-    for await (const [ref, value] of this.#host.rows(this.name, this.#definition.codec))
+    for await (const [ref, value] of this.#host.rows(this.#definition))
       yield [ref.key as K, value as V];
   }
 

@@ -4,6 +4,8 @@
  * @module
  */
 import { MillraceError } from '../core/errors.ts';
+import { checkOptions } from '../core/given.ts';
+import type { Known } from '../core/given.ts';
 import type { SinkTarget } from '../stream/operator.ts';
 import type { WindowLengths } from '../window/definition.ts';
 import type { LateEvent } from './late.ts';
@@ -20,6 +22,18 @@ export interface WindowOptions<K = unknown> extends WindowLengths {
    * depends on it. Default `'stream'`.
    */
   readonly relativeTo?: 'stream' | 'now' | undefined;
+}
+
+const WINDOW_OPTIONS: Known<WindowOptions> = {
+  grace: true,
+  retention: true,
+  onLate: true,
+  relativeTo: true,
+};
+
+/** @throws `MR_OPTION_INVALID` for an option that there is not. */
+export function checkWindowOptions(table: string, given: unknown): void {
+  checkOptions(`windows of table ${table}`, given, WINDOW_OPTIONS);
 }
 
 /** The checked choice of {@link WindowOptions.relativeTo}. @throws `MR_OPTION_INVALID` */

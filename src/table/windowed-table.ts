@@ -27,7 +27,7 @@ import { queryRow } from './query.ts';
 import type { WindowQueryOptions } from './query.ts';
 import type { Question } from './question.ts';
 import type { DELETE } from '../stream/delete.ts';
-import { checkedRelativeTo } from './window-options.ts';
+import { checkedRelativeTo, checkWindowOptions } from './window-options.ts';
 import type { WindowOptions } from './window-options.ts';
 import { windowUpdate } from './window-update.ts';
 
@@ -68,6 +68,7 @@ export class WindowedTable<K, V, R> implements TableKeyedBy<K, V, R>, TablePort 
     options: WindowOptions<K> = {},
   ) {
     this.name = definition.name;
+    checkWindowOptions(definition.name, options);
     this['~window'] = window;
     this.#definition = definition;
     this.#host = host;

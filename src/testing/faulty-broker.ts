@@ -257,6 +257,10 @@ class FaultyMembership implements Membership {
     return this.#membership.tasks;
   }
 
+  get agrees(): boolean {
+    return this.#membership.agrees;
+  }
+
   get tendAt(): number {
     return this.#membership.tendAt;
   }

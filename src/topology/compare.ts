@@ -96,7 +96,43 @@ export function orphans(stored: string, next: string): readonly string[] {
   return found;
 }
 
-function windowText(shape: WindowShape): string {
+/** What is not the same in two fingerprints, a line for each: `+` for what only `here` has, `-` for what only `there` has. */
+export function differences(here: string, there: string): readonly string[] {
+  const ours = JSON.parse(here) as Fingerprint;
+  const theirs = JSON.parse(there) as Fingerprint;
+  const found = [...extra('+', ours, theirs), ...extra('-', theirs, ours)];
+  for (const { name, partitions, inputs } of ours.subTopologies) {
+    const other = theirs.subTopologies.find((sub) => sub.name === name);
+    if (other === undefined) continue;
+    if (other.partitions !== partitions)
+      found.push(`~ ${name} has ${partitions} partitions instead of ${other.partitions}`);
+    if (String(other.inputs) !== String(inputs))
+      found.push(
+        `~ ${name} reads ${inputs.join(' and ')} instead of ${other.inputs.join(' and ')}`,
+      );
+  }
+  for (const table of ours.tables) {
+    const [shape, other] = [ours.windows[table], theirs.windows[table]];
+    if (String(shape) !== String(other) && theirs.tables.includes(table))
+      found.push(`~ table ${table} has ${windowText(shape)} instead of ${windowText(other)}`);
+  }
+  return found;
+}
+
+/** What `a` has and `b` has not. */
+function* extra(sign: string, a: Fingerprint, b: Fingerprint): Generator<string> {
+  for (const { name, inputs, states } of a.subTopologies) {
+    const sub = b.subTopologies.find((other) => other.name === name);
+    if (sub === undefined) yield `${sign} ${name}, which reads ${inputs.join(' and ')}`;
+    else
+      for (const state of states)
+        if (!sub.states.includes(state)) yield `${sign} ${state}, state of ${name}`;
+  }
+  for (const table of a.tables) if (!b.tables.includes(table)) yield `${sign} table ${table}`;
+}
+
+function windowText(shape: WindowShape | undefined): string {
+  if (shape === undefined) return 'no windows';
   if (typeof shape === 'number') return `windows of ${shape} ms`;
   return `windows of ${shape[0]} ms every ${shape[1]} ms`;
 }

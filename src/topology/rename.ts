@@ -60,7 +60,7 @@ function checkNames(topology: Topology, rename: Rename): void {
     if (!names.includes(name))
       throw new MillraceError(
         'MR_OPTION_INVALID',
-        `rename says what ${name} was called before, but app ${topology.app} has no such table, state or part; it has ${names.join(', ')}`,
+        `rename says what ${name} was called before, but app ${topology.app} has no such table, state or part; it has ${names.length === 0 ? 'none' : names.join(', ')}`,
         { details: { name, names } },
       );
     if (typeof stored !== 'string' || stored === '')

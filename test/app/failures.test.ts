@@ -319,7 +319,7 @@ describe('a throwing operator', () => {
       await app.start();
       await turns(clock);
       expect(warnings).toEqual([
-        'the worker failed: processing failed at topic[0] offset 0, key "k": three',
+        'the worker failed: processing failed at topic[0] offset 0, key "k": three; mend it and start again, or say with onError what becomes of such events',
       ]);
     }));
 

@@ -57,6 +57,18 @@ describe('a life', () => {
       await expect(running.done).resolves.toBeUndefined();
     }));
 
+  test('settled in a loop lets everything else have its turn', () =>
+    withApp(async ({ app }) => {
+      shop(app);
+      const running = await app.start();
+      await running.settled();
+      let others = 0;
+      const other = (): void => void (others++ < 1_000 && setImmediate(other));
+      setImmediate(other);
+      for (let i = 0; i < 20; i++) await running.settled();
+      expect(others).toBeGreaterThanOrEqual(20);
+    }));
+
   test('what is sent while it runs is processed', () =>
     withApp(async ({ app }) => {
       const { orders, spent } = shop(app);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 
-import { App, bytes, float64, json, msgpack, unchecked } from '../../src/index.ts';
+import { App, bytes, float64, int32, json, msgpack, unchecked, utf8 } from '../../src/index.ts';
 import type { AppOptions, Stream, TopicOptions, WindowOptions } from '../../src/index.ts';
 import { bench, close, keyed, withApp, withDirectory } from './support.ts';
 
@@ -273,13 +273,19 @@ describe('topics that are there already', () => {
       { codec: msgpack },
       /there with codec "json" and cannot be declared with "msgpack"/u,
     ],
+    [
+      'keyCodec',
+      { keyCodec: int32 },
+      { key: unchecked<string>() },
+      /there with keyCodec "int32" and cannot be declared with none; declare it as it is/u,
+    ],
   ])('with other %s are refused, naming what differs', (field, first, second, message) =>
     withDirectory(async (directory) => {
       const broker = `file:${directory}` as const;
       const one = new App('one', { broker });
       const two = new App('two', { broker });
       try {
-        await one.topic('orders', first as object).send({ n: 1 });
+        await one.topic('orders', first as object).send({ n: 1 }, { key: 1 as never });
         const topic = two.topic('orders', second as object);
         const conflict = { code: 'MR_TOPIC_CONFLICT', details: { topic: 'orders', field } };
         await expect(topic.send({ n: 1 })).rejects.toMatchObject(conflict);
@@ -294,6 +300,21 @@ describe('topics that are there already', () => {
       }
     }),
   );
+
+  test('text keys by codec and by schema are the same', () =>
+    withDirectory(async (directory) => {
+      const broker = `file:${directory}` as const;
+      const one = new App('one', { broker });
+      const two = new App('two', { broker });
+      try {
+        await one.topic('orders', { key: utf8 }).send(1, { key: 'ä' });
+        const orders = two.topic('orders', { key: unchecked<string>() });
+        expect((await Array.fromAsync(orders.records()))[0]?.key).toBe('ä');
+      } finally {
+        await close(one);
+        await close(two);
+      }
+    }));
 
   test('the app codec counts', () =>
     withDirectory(async (directory) => {

@@ -408,7 +408,7 @@ describe('groupBy', () => {
       expect(await failureOf(await app.start())).toMatchObject({
         cause: {
           message:
-            'groupBy gave null as the key of an event; return a key, or filter such events out before',
+            'groupBy("city") found null as the key of an event, whose value is one with customer, city, amount; check the name of the field, or filter such events out before',
         },
       });
     }));

@@ -10,6 +10,7 @@ import { msgpack } from '../../src/codec/msgpack.ts';
 import { MillraceError } from '../../src/core/errors.ts';
 import { seededRandom, type Random } from '../../src/core/random.ts';
 import type { Headers } from '../../src/core/types.ts';
+import { headerTexts } from '../faults/header-texts.ts';
 
 const MAX_TIME = 8_640_000_000_000_000;
 
@@ -231,6 +232,61 @@ describe('what is put in comes out', () => {
     built.add(1, null, null);
     const view = open(built.build());
     expect([0, 1, 2].map((i) => stored(view.headers(i)))).toEqual([[], [['a', [98]]], []]);
+  });
+
+  test('headers that are refused, or only checked, leave nothing behind', () => {
+    const built = builder(false);
+    const refused = (wrong: object): void =>
+      expect(() => built.add(1, null, null, wrong as Headers)).toThrow(
+        expect.objectContaining({ code: 'MR_ARGUMENT_INVALID' }),
+      );
+    refused({ a: 'b', wrong: 5 });
+    built.add(1, null, null);
+    built.check(1, null, 0, { only: 'looked at' });
+    built.add(1, null, null, { a: 'é'.repeat(100) });
+    refused({ b: 'x'.repeat(2_000), ['n'.repeat(256)]: 'y' });
+    built.add(1, null, null);
+    built.add(1, null, null, {});
+    built.add(1, null, null, { c: Uint8Array.of(1, 2), d: 'x'.repeat(2_000) });
+    const view = open(built.build());
+    const found = Array.from({ length: view.count }, (_, i) => view.headers(i));
+    expect(found.map((each) => each && headerTexts(each))).toEqual([
+      null,
+      { a: 'é'.repeat(100) },
+      null,
+      null,
+      { c: '\u0001\u0002', d: 'x'.repeat(2_000) },
+    ]);
+    // The next frame begins with none.
+    built.add(1, null, null);
+    expect(open(built.build()).headers(0)).toBe(null);
+  });
+
+  test('headers are those of the time when they were checked', () => {
+    const built = builder(false);
+    const binary = Uint8Array.of(1);
+    const given: Record<string, string | Uint8Array> = { a: 'b', binary };
+    const kept = built.check(1, null, 0, given);
+    built.add(1, null, null, given);
+    given['a'] = 'c';
+    binary[0] = 2;
+    built.add(1, null, null, kept);
+    built.add(1, null, null, given);
+    const view = open(built.build());
+    expect([0, 1, 2].map((i) => stored(view.headers(i)))).toEqual([
+      [
+        ['a', [98]],
+        ['binary', [1]],
+      ],
+      [
+        ['a', [98]],
+        ['binary', [1]],
+      ],
+      [
+        ['a', [99]],
+        ['binary', [2]],
+      ],
+    ]);
   });
 
   test('header names that mean something to objects', () => {

@@ -78,15 +78,15 @@ async function flipBit(kv: Kv, table: string, key: Uint8Array, at: number): Prom
 
 test('a directory of another version is refused, and closed', async () => {
   for (const [version, advice] of [
-    [3, /version 3.*version 2.*upgrade millrace/],
-    [1, /version 1.*version 2.*that wrote it/],
+    [4, /version 4.*version 3.*upgrade millrace/],
+    [1, /version 1.*version 3.*that wrote it/],
   ] as const) {
     const kv = simulatedKv({ tables: logTables });
     await kv.transact((txn) => txn.put('meta', textKey('format'), encodeRow({ version })));
     const error: unknown = await openOver(kv).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: 'MR_VERSION_UNSUPPORTED',
-      details: { version, supported: 2 },
+      details: { version, supported: 3 },
       message: expect.stringMatching(advice) as string,
     });
     await expect(kv.transact(() => 1)).rejects.toMatchObject({ code: 'MR_CLOSED' });
@@ -112,6 +112,22 @@ test('a flipped bit in a frame is an error with its place, and is not skipped', 
   reader.seek(2);
   expect((await reader.next())?.end).toBe(3);
   expect(await broker.truncate('t', 1, 2), 'a damaged frame can be deleted').toBe(2);
+  await broker.close();
+});
+
+test('a frame of another partition or topic is damage, whatever offset it has', async () => {
+  const kv = simulatedKv({ tables: logTables });
+  const broker = await openOver(kv);
+  for (const name of ['t', 'u']) {
+    await broker.createTopic({ ...spec, name });
+    for (const partition of [0, 1])
+      await broker.append([{ topic: name, partition, frame: frameOf(`${name}${partition}`) }]);
+  }
+  // As a flipped bit in the place of a large value does it.
+  for (const other of [frameKey(1, 1, 0), frameKey(2, 0, 0)]) {
+    await kv.transact((txn) => txn.put('frames', frameKey(1, 0, 0), txn.get('frames', other)!));
+    expect(() => broker.reader('t', 0, 0).next()).toThrow(/checksum of its header/);
+  }
   await broker.close();
 });
 

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { loadApp } from '../../src/cli/load.ts';
+import { App } from '../../src/index.ts';
+import { logTo } from '../app/support.ts';
 import { run, runJson, writeModule } from './support.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'millrace-cli-'));
@@ -154,6 +156,7 @@ describe('groups and lag', () => {
       {
         group: 'shop',
         members: 0,
+        waiting: 0,
         tasks: 6,
         owned: 0,
         // The order that came afterwards is read in two places.
@@ -194,6 +197,30 @@ describe('groups and lag', () => {
     expect(unknown.status).toBe(1);
     expect(unknown.stderr).toContain('there is no group "shoop"');
     expect(unknown.stderr).toContain('; there are shop\n');
+  });
+
+  test('a member that waits, since it was started with other declarations', async () => {
+    const place = `file:${join(directory, 'versions')}` as const;
+    const declare = (more: boolean): App => {
+      const app = new App('versions', { broker: place, logger: logTo([]) });
+      const numbers = app.topic('numbers', { partitions: 1 });
+      app.each('one', numbers, () => undefined);
+      if (more) app.each('two', numbers, () => undefined);
+      return app;
+    };
+    await using older = declare(false);
+    await using newer = declare(true);
+    await older.start();
+    await newer.start();
+    expect(await runJson('groups', '--broker', place)).toMatchObject([
+      { group: 'versions', members: 2, waiting: 1, tasks: 1, owned: 1 },
+    ]);
+    expect((await run(['groups', '--broker', place])).stdout).toMatch(
+      /^versions +2, 1 waiting +1\/1 /mu,
+    );
+    const { stdout } = await run(['groups', 'versions', '--broker', place]);
+    expect(stdout).toMatch(/ +1 +\S+ +agrees$/mu);
+    expect(stdout).toMatch(/ +0 +\S+ +differs, waits$/mu);
   });
 
   test('lag', async () => {

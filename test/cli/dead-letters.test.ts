@@ -109,6 +109,19 @@ describe('show', () => {
     expect(stdout).toMatch(/^value +\{"\$base64":"e2Jyb2tlbg=="\} \(these 7 bytes are not JSON/mu);
   });
 
+  test('by the codec of where it came from, whatever topic holds it', async () => {
+    await withLog(directory, async (log) => {
+      await log.createTopic({ name: 'any', partitions: 1, codec: 'bytes', role: 'source' });
+      await append(log, 'any', [letter(1), letter(3, { 'mr-origin-topic': 'gone' })]);
+    });
+    expect(await runJson('dead-letters', 'show', 'any', '0', ...broker)).toMatchObject({
+      value: { n: 1 },
+    });
+    expect(await runJson('dead-letters', 'show', 'any', '1', ...broker)).toMatchObject({
+      value: { $base64: 'eyJuIjozfQ==' },
+    });
+  });
+
   test.each(['1', '99'])('there is no letter at %s', async (offset) => {
     const { status, stderr } = await run(['dead-letters', 'show', 'dead', offset, ...broker]);
     expect(status).toBe(1);
@@ -143,6 +156,7 @@ describe('resend', () => {
     expect(await runJson('dead-letters', 'resend', 'dead', '--all', ...broker)).toEqual({
       topic: 'dead',
       resent: 3,
+      results: 0,
       to: { orders: 3 },
     });
     expect(await sentTo('orders')).toMatchObject(again);
@@ -209,6 +223,31 @@ describe('resend', () => {
     );
     const before = await sentTo('orders');
     expect((sent as { resent: number }).resent + before.length).toBe(4);
+  });
+
+  test('results of windows were never records, and stay', async () => {
+    // The table is called like a topic: nothing of it may go there.
+    await withLog(directory, async (log) => {
+      await append(log, 'dead', [
+        letter(3, { 'mr-origin-topic': 'other', 'mr-origin-offset': '-1' }),
+        letter(4),
+      ]);
+    });
+    expect(
+      (await run(['dead-letters', 'resend', 'dead', '--offset', '4', ...broker])).stderr,
+    ).toContain(
+      'MR_ARGUMENT_INVALID: the letter at dead[0]@4 is the result of a closed window of table other and was never a record, so there is nothing to send again; the row is in the table for as long as its retention says',
+    );
+    expect((await run(['dead-letters', 'resend', 'dead', '--all', ...broker])).stdout).toBe(
+      '4 letters re-sent: 4 to orders; 1 is the result of a closed window and stays\n',
+    );
+    expect(await sentTo('other')).toEqual([]);
+    expect(await runJson('dead-letters', 'resend', 'dead', '--all', ...broker)).toEqual({
+      topic: 'dead',
+      resent: 0,
+      results: 0,
+      to: {},
+    });
   });
 
   test('without saying which', async () => {

@@ -53,6 +53,33 @@ test.each<[string, string]>([
 );
 
 test(
+  'one that runs its app while it is loaded',
+  async () => {
+    const { status, stdout, stderr } = await topologyOf(
+      `export const app = new App('shop', ${memory});\nawait app.main();`,
+    );
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(
+      'millrace: MR_ARGUMENT_INVALID: app shop was told to run, by main(), in the module that the command loads; write if (import.meta.main) await app.main(), so that only the program itself does it\n    at file:',
+    );
+  },
+  SLOW,
+);
+
+test(
+  'one with a mistake in its syntax: where it is',
+  async () => {
+    const { status, stdout, stderr, file } = await topologyOf(
+      `export const app = new App('shop', ${memory};`,
+    );
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(`${file}:2\n`);
+    expect(stderr).toMatch(/^export const app = new App\('shop', .*;\n +\^\n/mu);
+  },
+  SLOW,
+);
+
+test(
   'no file, and a directory',
   async () => {
     await withDirectory(async (directory) => {

@@ -301,6 +301,27 @@ describe('send', () => {
     });
   });
 
+  test('keys by the codec that is stored', async () => {
+    await withDirectory(async (own) => {
+      const spec = { partitions: 1, codec: 'json', role: 'source' } as const;
+      await withLog(own, async (log) => {
+        await log.createTopic({ name: 'numbered', keyCodec: 'int32', ...spec });
+        await log.createTopic({ name: 'odd', keyCodec: 'avro', ...spec });
+      });
+      const to = ['--broker', `file:${own}`];
+      await run(['send', 'numbered', '1', '--key-json', '7', ...to]);
+      const { stdout } = await run(['tail', 'numbered', '--json', ...to]);
+      expect(JSON.parse(stdout)).toMatchObject({ key: 7 });
+      await withLog(own, async (log) => {
+        const frame = await log.reader('numbered', 0, 0).next();
+        expect(frame?.keyEnd(0)).toBe((frame?.keyStart(0) ?? 0) + 4);
+      });
+      expect((await run(['send', 'odd', '1', '--key', 'k', ...to])).stderr).toContain(
+        'MR_ARGUMENT_INVALID: topic odd has the keyCodec avro',
+      );
+    });
+  });
+
   test.each([
     [['orders', '{n:1}'], 'MR_ARGUMENT_INVALID: the value is not JSON'],
     [['nothing', '1'], 'MR_UNKNOWN_TOPIC: there is no topic "nothing"'],

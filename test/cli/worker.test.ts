@@ -109,7 +109,7 @@ test(
       const pretty = new Worker(module, '--log-format', 'pretty');
       expect(await pretty.ended).toBe(1);
       expect(pretty.text).toMatch(
-        /^millrace: MR_PROCESSING_FAILED: processing failed at orders\[\d\] offset 0, key "k": thirteen is too many\n[^]*caused by TypeError: thirteen is too many\n +at .*app\.ts:/mu,
+        /^millrace: MR_PROCESSING_FAILED: processing failed at orders\[\d\] offset 0, key "k": thirteen is too many; mend it and start again, or say with onError what becomes of such events\n[^]*caused by TypeError: thirteen is too many\n +at .*app\.ts:/mu,
       );
       const json = new Worker(module, '--log-format', 'json');
       expect(await json.ended).toBe(1);

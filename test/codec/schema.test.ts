@@ -66,6 +66,16 @@ describe('validator', () => {
     expect(error.details['where']).toBe(where);
   });
 
+  test('who has passed a value finds the place, who has read it finds a short error', () => {
+    const traced = errorOf(() => validator(z.number(), where)('x'));
+    const untraced = errorOf(() => validator(z.number(), where, { traced: false })('x'));
+    expect(traced.stack).toContain(`${traced.message}\n    at `);
+    expect(untraced.stack).toMatch(/; the value is 'x'$/);
+    const { code, message, details } = traced;
+    expect(untraced).toMatchObject({ code, message, details });
+    expect(new Error('any other').stack).toContain('\n    at ');
+  });
+
   test('an issue of the value itself has no path', () => {
     expect(errorOf(() => validator(z.number(), where)('x')).message).toMatch(
       /schema: Invalid input/,

@@ -31,10 +31,10 @@ test.each(pages)('the links of %s lead somewhere', (page) => {
 
 test('files that ARCHITECTURE.md names exist', () => {
   const text = read('ARCHITECTURE.md');
-  const named = [...text.matchAll(/`((?:src\/|scripts\/)?[\w-]+(?:\/[\w-]+)+\.ts)`/g)];
+  const named = [...text.matchAll(/`((?:src\/|scripts\/|simulation\/)?[\w-]+(?:\/[\w-]+)+\.ts)`/g)];
   expect(named.length).toBeGreaterThan(15);
   for (const [, name] of named) {
-    const path = /^(?:src|scripts)\//.test(name as string) ? (name as string) : `src/${name}`;
+    const path = /^(?:src|scripts|simulation)\//.test(name as string) ? (name as string) : `src/${name}`;
     expect([path, existsSync(join(root, path))]).toEqual([path, true]);
   }
 });

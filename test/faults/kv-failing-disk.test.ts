@@ -2,51 +2,26 @@
  * A disk that fails while a group is committed: everyone in the group gets one typed error, nothing of it is seen, and the
  * store goes on, or says that it cannot.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, describe, expect, test, type TestContext } from 'vitest';
+import { describe, expect, test, type TestContext } from 'vitest';
 
 import { withDirectory } from '../kv/support.ts';
+import { preload } from './support/preload.ts';
 
-const source = fileURLToPath(new URL('kv-failing-writes.c', import.meta.url));
 const program = fileURLToPath(new URL('kv-failing-child.ts', import.meta.url));
-
-/** Why the disk cannot be made to fail here; undefined if it can. */
-let reason: string | undefined;
-
-beforeAll(async () => {
-  await withDirectory((directory) => {
-    if (process.platform !== 'linux') reason = 'writes are made to fail by LD_PRELOAD';
-    else
-      try {
-        build(directory);
-      } catch {
-        reason = 'no C compiler';
-      }
-    return Promise.resolve();
-  });
-});
-
-function build(directory: string): string {
-  const library = join(directory, 'failing.so');
-  execFileSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl'], { stdio: 'ignore' });
-  return library;
-}
 
 /** Runs a scenario of the child; what it printed. */
 async function run(context: TestContext, scenario: string): Promise<unknown> {
-  if (reason !== undefined) {
-    expect(process.env['CI'], reason).not.toBe('true');
-    context.skip(reason);
-  }
   return await withDirectory((directory) => {
+    const library = preload(context, 'kv-failing-writes.c', directory);
     const faults = join(directory, 'faults');
     mkdirSync(faults);
     const child = spawnSync(process.execPath, [program, join(directory, 'data'), scenario], {
       encoding: 'utf8',
-      env: { ...process.env, LD_PRELOAD: build(directory), FAULTS: faults },
+      env: { ...process.env, LD_PRELOAD: library, FAULTS: faults },
     });
     expect([child.signal, child.stdout.trim()], child.stderr).toEqual([
       'SIGKILL',

@@ -12,11 +12,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { open as openRaw, type Database } from 'lmdb';
+import { open as openRaw, type Database, type RootDatabase } from 'lmdb';
 import { describe, expect, test } from 'vitest';
 
 import type { Kv } from '../../src/kv/kv.ts';
 import { openLmdb, type LmdbModule } from '../../src/kv/lmdb/lmdb.ts';
+import { LmdbReads, type Table } from '../../src/kv/lmdb/reads.ts';
 import { KV_TABLES, kvConformance } from '../../src/testing/conformance/kv.ts';
 import type { Order } from './lmdb-child.ts';
 import { bytes, list, textOf, withDirectory } from './support.ts';
@@ -276,6 +277,25 @@ test('a write that lmdb refuses fails its group and stops the store', async () =
     await kv.flush();
     await kv.close();
   });
+});
+
+test('a walk that lmdb leads in a circle ends with an error', () => {
+  const entries = ['a', 'b', 'c', 'a', 'b'].map((key) => ({ key: bytes(key), value: bytes('1') }));
+  const table = { getRange: () => entries.values() } as unknown as Table;
+  const root = { resetReadTxn: () => undefined } as unknown as RootDatabase;
+  const reads = new LmdbReads(root, new Map([['first', table]]), './data');
+  const seen: string[] = [];
+  const walk = (): void => {
+    for (const { key } of reads.range('first', {})) seen.push(Buffer.from(key).toString());
+  };
+  expect(walk).toThrow(expect.objectContaining({ code: 'MR_CORRUPT' }) as Error);
+  expect(walk).toThrow(/data.mdb in .\/data is damaged: its keys are out of order/);
+  expect(seen.slice(0, 3)).toEqual(['a', 'b', 'c']);
+  expect(seen).toHaveLength(6);
+  const between = (): unknown[] => [...reads.range('first', { from: bytes('aa') })];
+  expect(between, 'a key in front of the range').toThrow(/out of order/);
+  const down = (): unknown[] => [...reads.range('first', { reverse: true })];
+  expect(down).toThrow(/out of order/);
 });
 
 test('there is room for 1,024 readers', async () => {

@@ -67,7 +67,6 @@ function inputOf(reader: PartitionReader, time: InputTime = sourceTime('t')): Ta
     reader,
     time,
     receive: () => undefined,
-    keepRaw: false,
   });
 }
 

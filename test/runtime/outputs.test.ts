@@ -5,9 +5,11 @@ import type { Outgoing } from '../../src/broker/broker.ts';
 import { FrameView } from '../../src/broker/frame-view.ts';
 import { json } from '../../src/codec/json.ts';
 import { keyRef } from '../../src/codec/key.ts';
+import { Effects } from '../../src/core/effects.ts';
 import type { EventCell } from '../../src/core/event.ts';
 import type { TopicFormat } from '../../src/runtime/format.ts';
 import { TaskOutputs } from '../../src/runtime/outputs.ts';
+import { headerTexts } from '../faults/header-texts.ts';
 
 function formatOf(topic: string, partitions: number): TopicFormat {
   return {
@@ -33,7 +35,7 @@ function eventAt(timestamp: number, raw: Uint8Array | null = null): EventCell {
     timestamp,
     key: null,
     headers: null,
-    raw,
+    raw: raw === null ? null : { valueAt: () => raw },
     effects: null,
     flight: null,
   };
@@ -92,6 +94,23 @@ describe('topics', () => {
     expect(outputs.bytes).toBe(0);
     expect(outputs.take(0, false)).toEqual([]);
   });
+});
+
+test('what waits for the success of its event is what it was when it was sent', () => {
+  const outputs = new TaskOutputs(0);
+  const format = formatOf('t', 1);
+  const effects = new Effects();
+  const value = { n: 1 };
+  const headers = { a: 'b' };
+  outputs.send(format, value, null, 0, headers, { ...anywhere, effects });
+  value.n = 2;
+  headers.a = 'x'.repeat(2 ** 21);
+  expect(outputs.bytes).toBe(0);
+  effects.settle();
+  const [sent, ...more] = outputs.take(0, false);
+  expect(more).toEqual([]);
+  const view = FrameView.open((sent as Outgoing).frame.bytes, 't', 0, 0);
+  expect([view.json(), headerTexts(view.headers(0) ?? {})]).toEqual([[{ n: 1 }], { a: 'b' }]);
 });
 
 describe('repartition topics', () => {

@@ -1,12 +1,13 @@
 /** Agents: sinks of every kind, topics of their own, sources with operators. */
 import { unchecked } from 'millrace';
+import { TestApp } from 'millrace/testing';
 import * as v from 'valibot';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 
 import { memoryApp, rowsOf, runApp, valuesOf } from './support.ts';
 
-test('adding: an agent that sends to another one, to a topic and to functions', async () => {
+test('5: an agent that sends to another one, to a topic and to functions', async () => {
   const app = memoryApp('agent-example');
   const Add = v.object({ a: v.number(), b: v.number() });
   const topic = app.topic('adding', { value: Add });
@@ -58,7 +59,7 @@ test('adding: an agent that sends to another one, to a topic and to functions', 
   );
 });
 
-test('an agent with a topic of its own, keyed', async () => {
+test('6: an agent with a topic of its own, keyed', async () => {
   const app = memoryApp('anon');
   const Point = z.object({ x: z.number(), y: z.number() });
   const sums: string[] = [];
@@ -81,7 +82,7 @@ test('an agent with a topic of its own, keyed', async () => {
   );
 });
 
-test('groupBy by field and by function, filter, enumerate', async () => {
+test('8: groupBy by field and by function, take, through, filter, enumerate', async () => {
   const app = memoryApp('group-by-example');
   const Order = z.object({
     accountId: z.string(),
@@ -101,6 +102,14 @@ test('groupBy by field and by function, filter, enumerate', async () => {
   app.agent('raw', byAccount, async (s) => {
     for await (const o of s) seen.push(`raw ${s.event?.key} ${o.length}`);
   });
+  app.agent('hundred', orders, async (s) => {
+    for await (const values of s.take(100, { within: '5s' }))
+      seen.push(`taken ${values.length} at ${values[0]?.price}`);
+  });
+  const destination = app.topic('destination', { value: Order, key: z.string() });
+  app.agent('through', orders.stream().through(destination), async (s) => {
+    for await (const o of s) seen.push(`through ${s.event?.key} ${o.amount}`);
+  });
   const big = orders
     .stream()
     .filter((o) => o.amount > 1_000)
@@ -109,20 +118,26 @@ test('groupBy by field and by function, filter, enumerate', async () => {
     for await (const [i, o] of s.enumerate(1)) seen.push(`big ${i} ${s.event?.key} ${o.amount}`);
   });
   const order = { accountId: 'ann', productId: 'tea', price: 1 };
-  await runApp(
-    app,
-    async () => {
-      await orders.send({ ...order, amount: 5 });
-      await orders.send({ ...order, amount: 2_000 });
-      await raw.send('{"account":"bob"}');
-    },
-    async () => {
-      expect(seen.toSorted()).toEqual(['ann 2000', 'ann 5', 'big 1 tea 2000', 'raw bob 17']);
-    },
-  );
+  // What is taken waits for five seconds, of the test's time.
+  await using t = await TestApp.start(app);
+  await t.sendAll(orders, [
+    [{ ...order, amount: 5 }, { key: 'till' }],
+    [{ ...order, amount: 2_000 }, { key: 'till' }],
+  ]);
+  await t.send(raw, '{"account":"bob"}');
+  expect(seen.toSorted()).toEqual([
+    'ann 2000',
+    'ann 5',
+    'big 1 tea 2000',
+    'raw bob 17',
+    'taken 2 at 1',
+    'through till 2000',
+    'through till 5',
+  ]);
+  expect((await t.output(destination)).map(({ value }) => value.amount)).toEqual([5, 2_000]);
 });
 
-test('each: a verdict per order, from a table with the order’s own key', async () => {
+test('17: a verdict per order, from a table with the order’s own key', async () => {
   const app = memoryApp('fraud');
   const Order = z.object({ id: z.string(), amount: z.number() });
   const Verdict = z.object({ id: z.string(), verdict: z.enum(['ok', 'review', 'reject']) });

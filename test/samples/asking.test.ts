@@ -4,24 +4,42 @@ import * as v from 'valibot';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 
-import { memoryApp } from './support.ts';
+import { memoryApp, valuesOf } from './support.ts';
 
-test('adding: what an agent yields answers who asks', async () => {
+test('5: what an agent yields answers who asks, beside another agent with sinks of every kind', async () => {
   const app = memoryApp('agent-example');
-  const topic = app.topic('adding', { value: v.object({ a: v.number(), b: v.number() }) });
+  const Add = v.object({ a: v.number(), b: v.number() });
+  const topic = app.topic('adding', { value: Add });
   const adding = app.agent('adding', topic, async function* (stream) {
     for await (const x of stream) yield x.a + x.b;
   });
+  const seen: string[] = [];
+  const agentB = app.agent('b', { value: z.number() }, async (stream) => {
+    for await (const e of stream) seen.push(`b ${e.toFixed()}`);
+  });
+  const log = app.topic('agent_log', { value: z.number() });
+  const slow = async (x: number): Promise<void> => void seen.push(`slow ${x}`);
+  app.agent(
+    'a',
+    topic,
+    async function* (stream) {
+      for await (const x of stream) yield x.a;
+    },
+    { sinks: [agentB, log, slow, (x) => seen.push(`last ${x}`)] },
+  );
   try {
-    await app.start();
+    const running = await app.start();
     const text = await adding.ask({ a: 1, b: 2 }, { timeout: '5s' }).then((sum) => sum.toFixed());
     expect(text).toBe('3');
+    await running.settled();
+    expect(seen).toEqual(['slow 1', 'last 1', 'b 1']);
+    expect(await valuesOf(log)).toEqual([1]);
   } finally {
     await app.close();
   }
 });
 
-test('fraud rules: several at once, with a policy, asked one by one and in bulk', async () => {
+test('17: fraud rules: several at once, with a policy, asked one by one and in bulk', async () => {
   const app = memoryApp('fraud');
   const Order = z.object({ id: z.string(), account: z.string(), amount: z.number() });
   const Verdict = z.object({ id: z.string(), verdict: z.enum(['ok', 'review', 'reject']) });
@@ -61,6 +79,10 @@ test('fraud rules: several at once, with a policy, asked one by one and in bulk'
     ];
     for await (const r of check.map(more, { key: 'a' })) ids.push(`${r.id} ${r.verdict}`);
     expect(ids.toSorted()).toEqual(['2 review', '3 reject']);
+    // Its topic is keyed, and whose spending is asked for must be said.
+    await expect(Array.fromAsync(check.map(more))).rejects.toMatchObject({
+      code: 'MR_KEY_MISSING',
+    });
     await run.stop({ deadline: '10s' });
     expect((await Array.fromAsync(verdicts.records())).length).toBe(3);
   } finally {
@@ -68,7 +90,7 @@ test('fraud rules: several at once, with a policy, asked one by one and in bulk'
   }
 });
 
-test('a channel in front of an agent, fed by a timer', async () => {
+test('24: a channel in front of an agent, fed by a timer', async () => {
   const app = memoryApp('misc');
   const ch = app.channel<number>({ capacity: 64 });
   const seen: string[] = [];

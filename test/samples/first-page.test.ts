@@ -5,7 +5,7 @@ import { z } from 'zod';
 
 import { runApp, valuesOf } from './support.ts';
 
-test('a pipeline', async () => {
+test('1: a pipeline', async () => {
   const seen: number[] = [];
   const source = new Stream<number>();
   source
@@ -16,7 +16,7 @@ test('a pipeline', async () => {
   expect(seen).toEqual([1, 3, 8, 18, 35, 61, 98, 148, 213, 295]);
 });
 
-test('an app: late departures per origin and hour, and an agent for big delays', async () => {
+test('2: an app: late departures per origin and hour, and an agent for big delays', async () => {
   const Flight = z.object({ date: z.number(), origin: z.string(), delay: z.number() });
   const app = new App('flights', { broker: 'memory:' });
   const departures = app.topic('departures', {

@@ -5,7 +5,7 @@ import { z } from 'zod';
 
 import { memoryApp, rowsOf, runApp, valuesOf } from './support.ts';
 
-test('withdrawals by user and by country', async () => {
+test('9: withdrawals by user and by country', async () => {
   const app = memoryApp('withdrawals');
   const Withdrawal = z.object({
     user: z.string(),
@@ -48,7 +48,7 @@ test('withdrawals by user and by country', async () => {
   );
 });
 
-test('page views by URL', async () => {
+test('10: page views by URL, but for the page', async () => {
   const app = memoryApp('page-views');
   const views = app.topic('views', { value: z.object({ url: z.string(), user: z.number() }) });
   const counts = app.table('counts', { default: () => 0 });
@@ -73,7 +73,7 @@ test('page views by URL', async () => {
   );
 });
 
-test('a schema that transforms, in compressed JSON', async () => {
+test('20: a schema that transforms, in compressed JSON', async () => {
   const app = memoryApp('transform');
   const Raw = z.object({
     at: z.iso.datetime().transform((t) => new Date(t)),
@@ -108,7 +108,7 @@ test('a schema that transforms, in compressed JSON', async () => {
   );
 });
 
-test('msgpack, numeric keys, an optional field as a key, a table without a default', async () => {
+test('25: msgpack, numeric keys, an optional field as a key, a table without a default', async () => {
   const app = memoryApp('opt');
   const topic = app.topic('t', {
     key: z.number(),

@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import type { Codec } from '../../src/codec/codec.ts';
 import { keyRef } from '../../src/codec/key.ts';
+import { msgpack } from '../../src/codec/msgpack.ts';
 import { Effects } from '../../src/core/effects.ts';
 import { KeyedStore, WindowStore } from '../../src/state/store.ts';
 import { TaskState } from '../../src/state/task-state.ts';
@@ -254,7 +255,7 @@ describe('a value that was changed in place', () => {
     };
     const store = new KeyedStore('t');
     store.use(counting);
-    store.write(store.cell(a), { n: 1 });
+    store.write(store.cell(a), { n: [1] });
     store.write(store.cell(b), 'text');
     const effects = new Effects();
     for (let event = 1; event <= 3; event++) {
@@ -267,6 +268,56 @@ describe('a value that was changed in place', () => {
     }
     store.read(store.cell(a), null);
     expect(encoded).toBe(2);
+  });
+
+  test('is copied and not encoded where all its members are primitive', () => {
+    const strange: Codec<unknown> = {
+      ...codec,
+      encode: () => {
+        throw new Error('nothing can be encoded');
+      },
+    };
+    const store = new KeyedStore('t');
+    store.use(strange);
+    const before = { n: 1, text: 'x', none: undefined, nothing: null, big: 2n, zero: -0 };
+    store.write(store.cell(a), { ...before });
+    const effects = new Effects();
+    for (const n of [2, 3])
+      Object.assign(store.read(store.cell(a), effects) as Value, { n, more: n });
+    expect(effects.rollback()).toBe(true);
+    expect(store.read(store.cell(a))).toStrictEqual(before);
+    // What was put back is as good as any other value.
+    (store.read(store.cell(a), effects) as Value).n = 4;
+    expect(effects.rollback()).toBe(true);
+    expect(store.read(store.cell(a))).toStrictEqual(before);
+  });
+
+  test.each([
+    ['an object within', { in: { n: 1 } }, (value: { in: Value }) => void (value.in.n = 2)],
+    ['an array', [1, 2], (value: number[]) => void value.push(3)],
+    ['members that a class has', new Date(5), (value: Date) => void value.setTime(6)],
+  ])('is what it was with %s', (_, before: object, change: (value: never) => void) => {
+    const store = new KeyedStore('t');
+    store.use(msgpack);
+    store.write(store.cell(a), structuredClone(before));
+    const effects = new Effects();
+    change(store.read(store.cell(a), effects) as never);
+    expect(store.read(store.cell(a))).not.toEqual(before);
+    expect(effects.rollback()).toBe(true);
+    expect(store.read(store.cell(a))).toEqual(before);
+  });
+
+  test('beside many others is kept once, and as it was', () => {
+    const store = keyedStore();
+    const refs = Array.from({ length: 100 }, (_, n) => keyRef(n));
+    for (const ref of refs) store.write(store.cell(ref), { n: 0 });
+    const effects = new Effects();
+    const kept = vi.spyOn(effects, 'add');
+    for (let round = 1; round <= 5; round++)
+      for (const ref of refs) (store.read(store.cell(ref), effects) as Value).n = round;
+    expect(kept).toHaveBeenCalledTimes(100);
+    expect(effects.rollback()).toBe(true);
+    for (const ref of refs) expect(store.read(store.cell(ref), effects)).toEqual({ n: 0 });
   });
 
   test('that cannot be encoded cannot be taken back', () => {

@@ -1,7 +1,7 @@
 /** Hopping windows, late output, changes, expiry and queries in whole apps. */
 import { describe, expect, test } from 'vitest';
 
-import { App, unchecked } from '../../src/index.ts';
+import { App, json, unchecked } from '../../src/index.ts';
 import type { Change, LateEvent } from '../../src/index.ts';
 import {
   close,
@@ -87,6 +87,34 @@ describe('late output', () => {
           value: { table: 'streamed', value: 3, window: { start: 0, end: 10 }, windows: 1 },
         },
       ]);
+      await running.stop();
+    }));
+});
+
+describe('rows that expire', () => {
+  test('are not in a snapshot, though they are stored still', () =>
+    withApp(async ({ app }) => {
+      const topic = app.topic('topic', { ...keyed<number>(), partitions: 1, timestamp: (n) => n });
+      const last = app.table('last', { default: () => -1, ttl: 100, codec: json });
+      topic.stream().update(last, (_, n) => n);
+      const running = await app.start();
+      // More than one commit deletes.
+      const all = 12_000;
+      await Promise.all(Array.from({ length: all }, (_, i) => topic.send(10, { key: `k${i}` })));
+      for (const time of [60, 70]) await topic.send(time, { key: `at ${time}` });
+      await running.settled();
+      expect((await rowsOf(last)).size).toBe(all + 2);
+      await topic.send(160, { key: 'at 160' });
+      await running.settled();
+      expect(running.stats.rows).toBeGreaterThan(2);
+      expect(await rowsOf(last)).toEqual(
+        new Map([
+          ['at 70', 70],
+          ['at 160', 160],
+        ]),
+      );
+      expect(await last.query('k0')).toBe(-1);
+      expect(await last.query('k0', { stale: true })).toBe(-1);
       await running.stop();
     }));
 });

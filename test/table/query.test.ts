@@ -23,7 +23,8 @@ function setup(answers: (attempt: number) => Promise<Uint8Array>, home = true) {
   const asked: Asked[] = [];
   const host: TableHost = {
     ...hostOf(new Processing(), clock),
-    home: async () => (home ? { subTopology: 'orders-count', partitions: 4 } : undefined),
+    home: async () =>
+      home ? { table: 'stored-rows', subTopology: 'orders-count', partitions: 4 } : undefined,
     ask: (task, question, limits) => {
       asked.push({ task, question: decodeQuestion(question), limits });
       return answers(asked.length);
@@ -64,7 +65,7 @@ describe('query', () => {
       const bytes = encodeKey(key);
       expect(asked.at(-1)).toMatchObject({
         task: `orders-count/${partitionOf(bytes, 4)}`,
-        question: { table: 'rows', key: bytes, window: undefined },
+        question: { table: 'stored-rows', key: bytes, window: undefined },
       });
     }
   });
@@ -125,14 +126,14 @@ describe('query', () => {
   test('stale reads what is stored', async () => {
     const { table, asked } = setup(() => row(9));
     expect(await table.query('a', { stale: true })).toBe(9);
-    expect(asked).toMatchObject([{ limits: undefined, question: { table: 'rows' } }]);
+    expect(asked).toMatchObject([{ limits: undefined, question: { table: 'stored-rows' } }]);
   });
 
   test('is refused while an event is processed, unless it is stale', async () => {
     const bench = new TaskBench();
     const host: TableHost = {
       ...bench.host,
-      home: async () => ({ subTopology: 's', partitions: 1 }),
+      home: async () => ({ table: 'rows', subTopology: 's', partitions: 1 }),
       stored: () => row(5),
     };
     const { table } = tableOn(host, 'rows', () => 0);

@@ -1,7 +1,7 @@
 /** Windowed tables: which events count, what is kept, and what closed windows give. */
 import { describe, expect, test } from 'vitest';
 
-import { App, DELETE, unchecked } from '../../src/index.ts';
+import { App, DELETE, deadLetter, unchecked } from '../../src/index.ts';
 import type { ClosedWindow, Table, Topic, WindowedTable, WindowOptions } from '../../src/index.ts';
 import {
   bench,
@@ -412,6 +412,45 @@ describe('closed()', () => {
         ]),
       );
     }));
+
+  test.each(['operator', 'agent'])(
+    'a dead letter of a result, from an %s: key, time, table and error, and no value',
+    (by) =>
+      withApp(async ({ app }) => {
+        const { topic, counts } = counting(app);
+        const dead = app.topic('dead', { ...keyed<unknown>(), partitions: 1 });
+        const fails = (): never => {
+          throw new RangeError('no such result');
+        };
+        const closed = counts.closed();
+        if (by === 'operator') closed.onError(deadLetter(dead)).sink(fails);
+        else app.each('closer', closed, fails, { onError: deadLetter(dead) });
+        const running = await app.start();
+        await topic.send(5, {
+          key: 'k',
+          headers: { trace: 'of the event, and not of the result' },
+        });
+        await sendAll(topic, [100]);
+        await running.settled();
+        expect(running.stats).toMatchObject({ events: 2, deadLettered: 1 });
+        const [letter, ...more] = await recordsOf(dead);
+        expect(more).toEqual([]);
+        expect(letter).toMatchObject({ key: 'k', value: null, timestamp: 9, partition: 0 });
+        const headers = Object.entries(letter?.headers ?? {});
+        expect(Object.fromEntries(headers.map(([name, bytes]) => [name, String(bytes)]))).toEqual({
+          'mr-error-name': 'RangeError',
+          'mr-error-message': 'no such result',
+          'mr-origin-topic': 'counts',
+          'mr-origin-partition': '0',
+          'mr-origin-offset': '-1',
+          'mr-origin-timestamp': '9',
+          'mr-task': by === 'operator' ? 'topic/0' : 'agent-closer/0',
+          'mr-attempts': '1',
+        });
+        // The result itself is still in the table.
+        expect(await counts.query('k', { at: letter?.timestamp ?? Number.NaN })).toBe(1);
+      }),
+  );
 
   test('an agent over it that throws undoes the closing', () =>
     withApp(async ({ app, clock }) => {

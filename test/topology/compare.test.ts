@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { checkChange, fingerprint, orphans } from '../../src/topology/compare.ts';
+import { checkChange, differences, fingerprint, orphans } from '../../src/topology/compare.ts';
 import { printTopology } from '../../src/topology/print.ts';
 import { errorOf, expectError } from '../codec/support.ts';
 import { count, Declared, ignore } from './graph.ts';
@@ -249,6 +249,55 @@ describe('the length of windows', () => {
     ]);
     expect(orphans(windows(60_000), windows(undefined))).toEqual([
       '~ table late has windows of 60000 ms and would have none',
+    ]);
+  });
+});
+
+describe('what is not the same in two apps', () => {
+  const one = of((app) => {
+    const numbers = app.topic('numbers', 4);
+    numbers.update(app.table('sums'), count);
+    numbers.groupBy('origin').update(app.table('origins'), count);
+    app.table('plain');
+  });
+  const two = of((app) => {
+    app.topic('numbers', 8).update(app.table('totals'), count);
+  });
+
+  test('nothing', () => {
+    expect(differences(one, one)).toEqual([]);
+  });
+
+  test('parts, states, tables and partitions, from either side', () => {
+    expect(differences(one, two)).toEqual([
+      '+ sums, state of numbers',
+      '+ numbers-origin, which reads app-numbers-origin-repartition',
+      '+ table origins',
+      '+ table plain',
+      '+ table sums',
+      '- totals, state of numbers',
+      '- table totals',
+      '~ numbers has 4 partitions instead of 8',
+    ]);
+    expect(differences(two, one)).toEqual(
+      expect.arrayContaining(['+ table totals', '- table plain']),
+    );
+  });
+
+  test('inputs and windows', () => {
+    const mail = (inputs: readonly string[], hours: number | undefined): string =>
+      JSON.stringify({
+        format: 1,
+        subTopologies: [{ name: 'agent-mail', partitions: 4, inputs, states: [] }],
+        tables: ['late'],
+        windows: hours === undefined ? {} : { late: hours * 3_600_000 },
+      });
+    expect(differences(mail(['a', 'b'], 1), mail(['a'], 2))).toEqual([
+      '~ agent-mail reads a and b instead of a',
+      '~ table late has windows of 3600000 ms instead of windows of 7200000 ms',
+    ]);
+    expect(differences(mail(['a'], undefined), mail(['a'], 2))).toEqual([
+      '~ table late has no windows instead of windows of 7200000 ms',
     ]);
   });
 });

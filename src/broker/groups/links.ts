@@ -4,7 +4,8 @@
  *
  * Not in it: what the messages mean (`messages.ts`, `peers.ts`), who there is (the rows of the store), trying again.
  *
- * Fault model: a message arrives whole and in order, or its link ends. A peer may be frozen for any time while its links stay open. A peer
+ * Fault model: a message arrives whole and in order, or its link ends. A peer may be frozen for any time while its links stay open, unless it
+ * is frozen in the middle of a message, or between connecting and its first one: then they may end. A peer
  * may send anything; whoever is not the same user of the machine must not be able to connect.
  *
  * @module

@@ -17,6 +17,8 @@
 import { messageOf, MillraceError, type ErrorCode, type ErrorDomain } from '../../core/errors.ts';
 
 const VERSION = 1;
+/** Longest text of an error, in UTF-16 units. */
+const MAX_TEXT = 16_384;
 const GREETING: Buffer = Buffer.from(`\u0000millrace${String.fromCharCode(VERSION)}`, 'latin1');
 
 /** What a poke is about: records that were appended, or the members and tasks of a group. */
@@ -61,7 +63,7 @@ export function encodeRefusal(id: number, error: unknown): Buffer {
   const head = known
     ? { code: error.code, domain: error.domain, retryable: error.retryable }
     : { code: 'MR_INTERNAL', domain: 'internal', retryable: false };
-  const message = messageOf(error).slice(0, 16_384);
+  const message = messageOf(error).slice(0, MAX_TEXT);
   return Buffer.concat([
     Buffer.of(5),
     u32(id),
@@ -117,16 +119,18 @@ function decodeAsk(id: number, body: Buffer): Message | undefined {
 }
 
 function decodeError(body: Buffer): MillraceError | undefined {
-  let head: Record<string, unknown>;
+  let head: object;
   try {
-    head = Object(JSON.parse(body.toString('utf8'))) as Record<string, unknown>;
+    head = Object(JSON.parse(body.toString('utf8'))) as object;
   } catch {
     return undefined;
   }
-  const { code, domain, retryable, message, details } = head;
+  const { code, domain, retryable, message, details } = head as Readonly<Record<string, unknown>>;
   if (typeof code !== 'string' || !/^MR_[A-Z_]{1,60}$/.test(code)) return undefined;
+  // Anything else may not even have a text, and whoever asked prints this.
+  if (typeof message !== 'string') return undefined;
   const domains: readonly unknown[] = ['user', 'external', 'internal'] satisfies ErrorDomain[];
-  return new MillraceError(code as ErrorCode, String(message), {
+  return new MillraceError(code as ErrorCode, message.slice(0, MAX_TEXT), {
     domain: domains.includes(domain) ? (domain as ErrorDomain) : 'external',
     retryable: retryable === true,
     details: Object(details) as Record<string, unknown>,

@@ -22,6 +22,8 @@ import { Peer, unreachable } from './peer.ts';
 
 /** Most questions that wait for an answer, on either side. */
 const MAX_ASKS = 1000;
+/** What the questions that are being answered may have in all, in bytes. */
+const MAX_ASKED_BYTES: number = 64 * 1024 * 1024;
 
 /** What the broker object does with what it hears. */
 export interface PeersEvents {
@@ -46,6 +48,7 @@ export class Peers {
   #askId = 0;
   #asking = 0;
   #answering = 0;
+  #askedBytes = 0;
   #closed = false;
 
   constructor(links: Links, clock: Clock, events: PeersEvents) {
@@ -181,13 +184,16 @@ export class Peers {
   async #answer(link: Link, { id, group, task, question }: Ask): Promise<void> {
     let reply: Buffer;
     try {
-      if (this.#answering >= MAX_ASKS) throw tooMany('the owner is busy with');
+      if (this.#answering >= MAX_ASKS || this.#askedBytes + question.length > MAX_ASKED_BYTES)
+        throw tooMany('the owner is busy with');
       this.#answering++;
+      this.#askedBytes += question.length;
       try {
         const answer = await this.#events.asked(group, task, question);
         reply = encodeAnswer(id, checkAnswer(answer, group, task));
       } finally {
         this.#answering--;
+        this.#askedBytes -= question.length;
       }
     } catch (error) {
       reply = encodeRefusal(id, error);
@@ -212,7 +218,7 @@ export function checkAnswer(answer: Uint8Array, group: string, task: string): Ui
 function tooMany(who: string): MillraceError {
   return new MillraceError(
     'MR_OVERFLOW',
-    `${who} ${MAX_ASKS} answers already; wait for some of them`,
+    `${who} as many answers as there may be (${MAX_ASKS}, or to questions of ${MAX_ASKED_BYTES} bytes); wait for some of them`,
     { domain: 'external', retryable: true, details: { limit: MAX_ASKS } },
   );
 }

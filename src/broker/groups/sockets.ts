@@ -10,7 +10,7 @@ import { readdir, stat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 
-import type { Clock } from '../../core/clock.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
 import { messageOf, MillraceError } from '../../core/errors.ts';
 import type { Random } from '../../core/random.ts';
 import { MAX_MESSAGE_BYTES, type Accept, type Link, type LinkEnd, type Links } from './links.ts';
@@ -26,6 +26,10 @@ import {
 const MAX_QUEUED_BYTES: number = 16 * 1024 * 1024;
 /** Most links that others may have made to one broker object. */
 const MAX_LINKS = 1024;
+/** What may be held in memory of messages that are not whole yet, of all links of one broker object. */
+const MAX_UNFINISHED_BYTES: number = 64 * 1024 * 1024;
+/** By when whoever connects must have said something, and a message that has begun must be whole. */
+const PATIENCE_MS = 10_000;
 const MAX_TRIES = 3;
 /** Files that nobody has cleared away: how many are looked at, and how old they must be. */
 const MAX_SWEPT = 1000;
@@ -46,6 +50,7 @@ export function socketLinks(options: SocketLinksOptions): Links {
 class SocketLinks implements Links {
   readonly #options: SocketLinksOptions;
   readonly #sockets = new Set<Socket>();
+  readonly #unfinished: Unfinished = { bytes: 0 };
   #server: Server | undefined;
   #closed = false;
 
@@ -59,7 +64,7 @@ class SocketLinks implements Links {
     for (const place of placesOf(directory, random.name(16)))
       try {
         if (place.directory !== undefined) await secureDirectory(place.directory);
-        const server = await listening(place, (socket) => this.#use(socket, accept));
+        const server = await listening(place, (socket) => void this.#use(socket, accept, true));
         if (this.#closed) {
           server.close();
           break;
@@ -91,7 +96,7 @@ class SocketLinks implements Links {
       socket.destroy();
       throw closedError();
     }
-    return this.#use(socket, accept);
+    return this.#use(socket, accept, false);
   }
 
   async close(): Promise<void> {
@@ -103,28 +108,43 @@ class SocketLinks implements Links {
     if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()));
   }
 
-  #use(socket: Socket, accept: Accept): Link {
+  #use(socket: Socket, accept: Accept, stranger: boolean): Link {
     this.#sockets.add(socket);
     socket.unref();
-    const link = new SocketLink(socket);
-    link.begin(accept(link), () => this.#sockets.delete(socket));
+    const link = new SocketLink(socket, this.#options.clock, this.#unfinished);
+    link.begin(accept(link), () => this.#sockets.delete(socket), stranger);
     return link;
   }
 }
 
+/** Shared by the links of one broker object. */
+interface Unfinished {
+  bytes: number;
+}
+
+const NOTHING: Buffer = Buffer.alloc(0);
+
 class SocketLink implements Link {
   readonly #socket: Socket;
-  /** What has come of a message that is not whole yet. */
-  #parts: Buffer[] = [];
-  #bytes = 0;
+  readonly #clock: Clock;
+  readonly #unfinished: Unfinished;
+  /** Begins with what has come of a message that is not whole yet; behind that there is room for more of it. */
+  #held: Buffer = NOTHING;
+  #heldBytes = 0;
   /** How many bytes are to be there before it is worth looking again. */
   #need = 4;
+  /** Ends the link if it keeps others waiting. */
+  #patience: Timer | undefined;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, clock: Clock, unfinished: Unfinished) {
     this.#socket = socket;
+    this.#clock = clock;
+    this.#unfinished = unfinished;
   }
 
-  begin(end: LinkEnd, closed: () => void): void {
+  /** `stranger`: the other end has connected, and is to say something soon. */
+  begin(end: LinkEnd, closed: () => void, stranger: boolean): void {
+    if (stranger) this.#wait();
     this.#socket.on('data', (chunk: Buffer) => {
       try {
         this.#take(chunk, end);
@@ -135,7 +155,8 @@ class SocketLink implements Link {
     // What is wrong with a link does not matter: it ends.
     this.#socket.on('error', () => {});
     this.#socket.on('close', () => {
-      this.#parts = [];
+      this.#patience?.cancel();
+      this.#release();
       closed();
       end.closed();
     });
@@ -157,24 +178,75 @@ class SocketLink implements Link {
   }
 
   #take(chunk: Buffer, end: LinkEnd): void {
-    this.#parts.push(chunk);
-    this.#bytes += chunk.length;
-    while (this.#bytes >= this.#need) {
-      const whole =
-        this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
-      const length = whole.readUInt32LE(0);
+    let bytes = chunk;
+    if (this.#heldBytes > 0) {
+      this.#hold(chunk);
+      if (this.#heldBytes < this.#need) return;
+      bytes = this.#held.subarray(0, this.#heldBytes);
+    }
+    const rest = this.#deliver(bytes, end);
+    if (this.#socket.destroyed || rest === bytes.length) this.#release();
+    else if (rest > 0 || bytes === chunk) {
+      // A copy: what is kept is not to hold what came with it in memory.
+      const begun = Buffer.from(bytes.subarray(rest));
+      this.#release();
+      this.#hold(begun);
+      this.#wait();
+    }
+  }
+
+  /** Hands out the messages that are whole, and returns where the next one begins. */
+  #deliver(bytes: Buffer, end: LinkEnd): number {
+    let at = 0;
+    for (;;) {
+      this.#need = 4;
+      if (bytes.length - at < 4) return at;
+      const length = bytes.readUInt32LE(at);
       if (length > MAX_MESSAGE_BYTES) throw new Error(`a message of ${length} bytes`);
       this.#need = 4 + length;
-      const rest = whole.length >= this.#need ? whole.subarray(this.#need) : whole;
-      this.#parts = rest.length === 0 ? [] : [rest];
-      this.#bytes = rest.length;
-      if (rest === whole) return;
-      // The message may be kept, and is not to hold what came with it in memory.
-      const message = Buffer.from(whole.subarray(4, this.#need));
-      this.#need = 4;
+      if (bytes.length - at < this.#need) return at;
+      // The message may be kept, too.
+      const message = Buffer.from(bytes.subarray(at + 4, at + this.#need));
+      at += this.#need;
+      this.#patience?.cancel();
+      this.#patience = undefined;
       end.received(message);
-      if (this.#socket.destroyed) return;
+      if (this.#socket.destroyed) return bytes.length;
     }
+  }
+
+  /** Keeps more of a message. Room grows with what has come, not with the length that was announced. */
+  #hold(chunk: Buffer): void {
+    const bytes = this.#heldBytes + chunk.length;
+    if (bytes > this.#held.length) {
+      const room = Math.max(bytes, Math.min(2 * this.#held.length, this.#need));
+      this.#unfinished.bytes += room - this.#held.length;
+      const held = Buffer.allocUnsafeSlow(room);
+      this.#held.copy(held, 0, 0, this.#heldBytes);
+      this.#held = held;
+      if (this.#unfinished.bytes > MAX_UNFINISHED_BYTES) throw new Error('too many half messages');
+    }
+    chunk.copy(this.#held, this.#heldBytes);
+    this.#heldBytes = bytes;
+  }
+
+  #release(): void {
+    this.#unfinished.bytes -= this.#held.length;
+    this.#held = NOTHING;
+    this.#heldBytes = 0;
+  }
+
+  /** Begins to lose patience, if it has not begun yet. */
+  #wait(): void {
+    if (this.#patience !== undefined) return;
+    const over = (): void => {
+      // Where this process was stuck, what it waits for may be there by now and only wants to be read.
+      void this.#clock.turn().then(() => {
+        if (this.#patience === timer) this.close();
+      });
+    };
+    const timer = this.#clock.setTimer(PATIENCE_MS, over, { unref: true });
+    this.#patience = timer;
   }
 }
 

@@ -20,7 +20,7 @@ import { STEP_BYTES } from './front.ts';
 import { readEnds, writeEnds } from './partitions.ts';
 import type { Pause } from './retention.ts';
 import { rewrite, type Rewritten } from './rewrite.ts';
-import { frameKey, frameRange, offsetOfKey } from './rows.ts';
+import { frameKey, frameRange, homeOf, offsetOfKey } from './rows.ts';
 import { readTopic, type StoredTopic } from './topics.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -177,6 +177,7 @@ async function sweep(
     return true;
   };
 
+  const home = homeOf(topic.id, partition);
   let at = readEnds(kv, topic, partition).start;
   while (at < until) {
     const replacements: Replacement[] = [];
@@ -190,7 +191,7 @@ async function sweep(
       bytes += value.length;
       const view = openIntact(value, topic, partition, baseOffset);
       const rewritten =
-        view === undefined ? undefined : rewrite(view, (i) => keeps(view, i), STEP_RUNS);
+        view === undefined ? undefined : rewrite(view, home, (i) => keeps(view, i), STEP_RUNS);
       if (rewritten === undefined) {
         cleanBytes += value.length;
       } else {
@@ -273,7 +274,8 @@ function openIntact(
   baseOffset: number,
 ): FrameView | undefined {
   try {
-    const view = FrameView.open(bytes, topic.spec.name, partition, baseOffset);
+    const home = homeOf(topic.id, partition);
+    const view = FrameView.open(bytes, topic.spec.name, partition, baseOffset, home);
     return view.control ? undefined : view;
   } catch {
     return undefined;

@@ -22,7 +22,7 @@ export const logTables: readonly string[] = [
 ];
 
 /** Version of the rows that this code reads and writes. */
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 
 /**
  * Makes sure that the store holds rows of this version, and marks an empty one.

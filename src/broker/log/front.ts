@@ -10,7 +10,7 @@ import type { Kv, KvTransaction } from '../../kv/kv.ts';
 import { checkOffset } from '../checks.ts';
 import { readPlace } from '../frame.ts';
 import { readEnds, writeEnds } from './partitions.ts';
-import { frameRange, offsetOfKey, type Ends } from './rows.ts';
+import { frameRange, homeOf, offsetOfKey, type Ends } from './rows.ts';
 import type { StoredTopic } from './topics.ts';
 
 /** One step looks at no more than this, but for a single frame. */
@@ -88,6 +88,7 @@ export function deleteFront(
     return true;
   };
 
+  const home = homeOf(topic.id, partition);
   let done = true;
   let bytes = 0;
   let oldest: Seen | undefined;
@@ -95,7 +96,7 @@ export function deleteFront(
     'frames',
     frameRange(topic.id, partition, start, ends.end),
   )) {
-    const place = readPlace(value);
+    const place = readPlace(value, home);
     const next: Seen = {
       key,
       byteLength: value.length,

@@ -55,6 +55,8 @@ export interface StepContext {
 /** What a look at the rows has found. */
 export interface Seen {
   readonly round: number;
+  /** Whether this member and the group agree. */
+  readonly agrees: boolean;
   /** When the lease was renewed, on the monotonic clock; `undefined` when it was not. */
   readonly renewedAtMs: number | undefined;
   readonly others: readonly MemberState[];
@@ -67,13 +69,15 @@ export interface Seen {
 /** What can be seen without a transaction; `undefined` when there is something to write. */
 export function glance(kv: Kv, context: StepContext, knownRound: number): Seen | undefined {
   const { group, self } = context;
-  const round = readGroup(kv, group)?.round;
-  if (round === undefined) return undefined;
+  const found = readGroup(kv, group);
+  if (found === undefined) return undefined;
+  const { round } = found;
   const members = readMembers(kv, group);
   if (members.some((state) => isDead(context, state))) return undefined;
   const others = members.filter(({ member }) => member !== self.member);
   if (others.length === members.length) return undefined;
-  const seen = { round, renewedAtMs: undefined, others, changed: false };
+  const agrees = found.hash === self.hash;
+  const seen = { round, agrees, renewedAtMs: undefined, others, changed: false };
   if (round === knownRound) return { ...seen, tasks: undefined };
   const roster = readRoster(kv, group);
   return isSettled(roster, self.member)
@@ -112,12 +116,14 @@ export function tendStep(
   if (quiet) {
     noteSeen(txn, context, found.seenAt);
     const others = members.filter((other) => other !== there);
-    return { round: knownRound, renewedAtMs, others, tasks: undefined, changed: false };
+    const agrees = found.hash === hash;
+    return { round: knownRound, agrees, renewedAtMs, others, tasks: undefined, changed: false };
   }
   const roster = readRoster(txn, group);
   const changed = write(txn, context, roster, there === undefined, take);
   return {
     round: roster.group?.round ?? 0,
+    agrees: roster.group?.hash === hash,
     renewedAtMs,
     others: [...roster.members.values()].filter((other) => other.member !== member),
     tasks: [...roster.tasks.values()],

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Clock } from '../../core/clock.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
 import { MillraceError } from '../../core/errors.ts';
 import type { Random } from '../../core/random.ts';
 import type { Kv, KvTransaction } from '../../kv/kv.ts';
@@ -36,6 +36,8 @@ import type { Topics } from './topics.ts';
 const RENEW_AFTER: number = 1 / 3;
 /** A member looks at its group at least so often, whether it was told anything or not. */
 const LOOK_MS = 1000;
+/** How long to wait before leaving is tried again. */
+const LEAVE_AGAIN_MS = 500;
 
 /** What a member needs of the broker object around it. */
 export interface GroupContext {
@@ -76,14 +78,17 @@ export class LogMembership implements Membership {
   #others: readonly string[] = [];
   /** Round of the group that was looked at last. */
   #round = Number.NaN;
+  #agrees = false;
   #renewAtMs = Number.NEGATIVE_INFINITY;
   #lookAtMs = Number.NEGATIVE_INFINITY;
   /** When something happened that was not looked at yet. */
   #happenedAtMs: number | undefined;
   /** What {@link look} has told of since the last tending. */
   #noticed = '';
+  #leaseOverMs = Number.NEGATIVE_INFINITY;
   /** Set while and after leaving; a failure to write it can be tried again. */
   #leaving: Promise<void> | undefined;
+  #leaveAgain: Timer | undefined;
 
   constructor(context: GroupContext, group: string, self: Self, answer: JoinOptions['answer']) {
     const { clock, address, isDead } = context;
@@ -100,6 +105,10 @@ export class LogMembership implements Membership {
 
   get tasks(): readonly OwnedTask[] {
     return [...this.#tasks.values()];
+  }
+
+  get agrees(): boolean {
+    return this.#agrees;
   }
 
   get tendAt(): number {
@@ -194,9 +203,28 @@ export class LogMembership implements Membership {
   leave(): Promise<void> {
     this.#leaving ??= this.#leave().catch((error: unknown) => {
       this.#leaving = undefined;
+      this.#leaveLater(error);
       throw error;
     });
     return this.#leaving;
+  }
+
+  /** Whoever leaves does not wait for a full disk; but until this is written, nobody works on the tasks. */
+  #leaveLater(error: unknown): void {
+    const { clock } = this.#context;
+    this.#leaveAgain?.cancel();
+    if (!MillraceError.is(error) || !(error.retryable || error.code === 'MR_IO')) return;
+    if (clock.monotonic() >= this.#leaseOverMs) return;
+    const again = (): void => void this.#tryToLeave();
+    this.#leaveAgain = clock.setTimer(LEAVE_AGAIN_MS, again, { unref: true });
+  }
+
+  async #tryToLeave(): Promise<void> {
+    try {
+      await this.leave();
+    } catch {
+      // It is tried again, or the lease is over.
+    }
   }
 
   async #leave(): Promise<void> {
@@ -231,8 +259,9 @@ export class LogMembership implements Membership {
   }
 
   /** Takes over what was seen, and tells what that changes. */
-  #take({ round, renewedAtMs, others, tasks, changed }: Seen): GroupChange {
+  #take({ round, agrees, renewedAtMs, others, tasks, changed }: Seen): GroupChange {
     this.#round = round;
+    this.#agrees = agrees;
     this.#others = others.map(({ address }) => address).filter((address) => address !== '');
     if (renewedAtMs !== undefined) this.#renewed(renewedAtMs);
     this.#lookAtMs = Math.min(
@@ -263,7 +292,9 @@ export class LogMembership implements Membership {
   }
 
   #renewed(atMs: number): void {
-    this.#renewAtMs = atMs + this.#step.self.leaseMs * RENEW_AFTER;
+    const { leaseMs } = this.#step.self;
+    this.#renewAtMs = atMs + leaseMs * RENEW_AFTER;
+    this.#leaseOverMs = atMs + leaseMs;
   }
 
   #happened(): void {

@@ -10,7 +10,7 @@ import type { KvReader, KvTransaction } from '../../kv/kv.ts';
 import type { Outgoing, PartitionBounds, Placed } from '../broker.ts';
 import { checkFrames } from '../checks.ts';
 import { place } from '../frame.ts';
-import { decodeEnds, encodeEnds, frameKey, partitionKey, type Ends } from './rows.ts';
+import { decodeEnds, encodeEnds, frameKey, homeOf, partitionKey, type Ends } from './rows.ts';
 import { readTopic, unknownTopic, type StoredTopic, type Topics } from './topics.ts';
 
 /** A frame whose topic was looked up. */
@@ -75,7 +75,7 @@ export function appendFrames(
   const placed = frames.map(({ to, partition, frame }) => {
     const { ends } = partitions.get(partitionNumber(to, partition)) as { ends: Ends };
     const baseOffset = ends.end;
-    place(frame.bytes, baseOffset, ends.receivedAt);
+    place(frame.bytes, baseOffset, ends.receivedAt, homeOf(to.id, partition));
     txn.put('frames', frameKey(to.id, partition, baseOffset), frame.bytes);
     ends.end += frame.count;
     ends.bytes += frame.bytes.length;

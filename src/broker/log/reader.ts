@@ -10,7 +10,7 @@ import type { PartitionReader } from '../broker.ts';
 import { checkOffset } from '../checks.ts';
 import { FrameView } from '../frame-view.ts';
 import { offsetLost, readEnds } from './partitions.ts';
-import { frameKey, frameRange, moveFrameKey, offsetOfKey, type Ends } from './rows.ts';
+import { frameKey, frameRange, homeOf, moveFrameKey, offsetOfKey, type Ends } from './rows.ts';
 import type { StoredTopic } from './topics.ts';
 
 /** Gaps have many small frames between them: so many are fetched at once. */
@@ -21,6 +21,7 @@ export class LogReader implements PartitionReader {
   readonly #kv: () => KvReader;
   readonly #topic: StoredTopic;
   readonly #partition: number;
+  readonly #home: number;
   readonly #key: Buffer;
   #offset: number;
   /** The offset is where a frame ended, so no frame holds it that begins before it. */
@@ -34,6 +35,7 @@ export class LogReader implements PartitionReader {
     this.#kv = kv;
     this.#topic = topic;
     this.#partition = partition;
+    this.#home = homeOf(topic.id, partition);
     this.#key = frameKey(topic.id, partition, 0);
     this.#offset = from;
   }
@@ -106,7 +108,7 @@ export class LogReader implements PartitionReader {
   }
 
   #open(bytes: Uint8Array, baseOffset: number): FrameView {
-    return FrameView.open(bytes, this.#topic.spec.name, this.#partition, baseOffset);
+    return FrameView.open(bytes, this.#topic.spec.name, this.#partition, baseOffset, this.#home);
   }
 
   /** Moves behind a frame that could be opened; an unreadable one is not skipped. */

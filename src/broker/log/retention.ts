@@ -9,7 +9,7 @@ import { readPlace } from '../frame.ts';
 import type { TaskState } from '../groups/roster.ts';
 import { deleteFront, type Deletable } from './front.ts';
 import { readEnds } from './partitions.ts';
-import { frameRange } from './rows.ts';
+import { frameRange, homeOf } from './rows.ts';
 import { readTopic, type StoredTopic } from './topics.ts';
 
 /** Called between two steps. @throws `MR_ABORTED` when no further one is wanted. */
@@ -130,7 +130,7 @@ function isDue(
   const ends = readEnds(kv, topic, partition);
   const range = frameRange(topic.id, partition, ends.start, ends.end);
   for (const { value } of kv.range('frames', { ...range, limit: 1 })) {
-    const place = readPlace(value);
+    const place = readPlace(value, homeOf(topic.id, partition));
     // Whether a damaged one is to go depends on the next one: the step finds out.
     if (place === undefined) return true;
     const end = place.baseOffset + place.count;

@@ -25,10 +25,11 @@ export interface Rewritten {
 
 /**
  * The runs of the records that `keeps` says stay, at most about `maxRuns` of them; the rest of the frame is then one more run, unseen.
- * `undefined` when all stay.
+ * `undefined` when all stay. `home`: of the partition.
  */
 export function rewrite(
   view: FrameView,
+  home: number,
   keeps: (i: number) => boolean,
   maxRuns: number,
 ): Rewritten | undefined {
@@ -38,18 +39,18 @@ export function rewrite(
   let from = 0;
   for (let i = 0; i < count; i++) {
     if (keeps(i)) continue;
-    if (i > from) runs.push(runOf(view, from, i));
+    if (i > from) runs.push(runOf(view, home, from, i));
     dropped++;
     from = i + 1;
     if (runs.length >= maxRuns) break;
   }
   if (dropped === 0) return undefined;
   const whole = runs.length < maxRuns;
-  if (from < count) runs.push(runOf(view, from, count));
+  if (from < count) runs.push(runOf(view, home, from, count));
   return { runs, dropped, until: whole ? view.end : view.baseOffset + from };
 }
 
-function runOf(view: FrameView, from: number, to: number): Run {
+function runOf(view: FrameView, home: number, from: number, to: number): Run {
   const builder = new FrameBuilder({ text: view.text, maxRecordBytes: Number.MAX_SAFE_INTEGER });
   for (let i = from; i < to; i++)
     builder.add(view.timestamp(i), view.key(i), view.value(i), view.headers(i));
@@ -59,6 +60,6 @@ function runOf(view: FrameView, from: number, to: number): Run {
     speaks ? { upstream: view.upstream, streamTime: view.streamTime } : null,
   );
   const baseOffset = view.baseOffset + from;
-  place(bytes, baseOffset, view.receivedAt);
+  place(bytes, baseOffset, view.receivedAt, home);
   return { baseOffset, bytes };
 }

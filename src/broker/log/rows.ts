@@ -37,9 +37,9 @@ export interface Ends {
   sparseBelow: number;
 }
 
-/** What a sealed row holds: a small JSON value, and bytes that are the caller's. */
+/** What a sealed row holds: a small JSON object, and bytes that are the caller's. */
 export interface Row {
-  readonly head: unknown;
+  readonly head: object;
   readonly payload: Uint8Array;
 }
 
@@ -52,6 +52,11 @@ export function partitionKey(topicId: number, partition: number): Buffer {
   key.writeUInt32BE(topicId, 0);
   key.writeUInt16BE(partition, 4);
   return key;
+}
+
+/** What the frames of a partition are sealed for. */
+export function homeOf(topicId: number, partition: number): number {
+  return crc32(partitionKey(topicId, partition));
 }
 
 export function frameKey(topicId: number, partition: number, baseOffset: number): Buffer {
@@ -104,7 +109,7 @@ export function encodeEnds(ends: Ends): Buffer {
 /** @throws `MR_CORRUPT` naming `what`. */
 export function decodeEnds(row: Uint8Array, what: () => string): Ends {
   const bytes = unseal(row, what);
-  if (bytes.length !== ENDS_BYTES) throw corrupt(what());
+  if (bytes.length !== ENDS_BYTES) throw corrupt(what(), `it has ${bytes.length} bytes`);
   return {
     start: bytes.readDoubleLE(4),
     end: bytes.readDoubleLE(12),
@@ -114,7 +119,7 @@ export function decodeEnds(row: Uint8Array, what: () => string): Ends {
   };
 }
 
-export function encodeRow(head: unknown, payload: Uint8Array = new Uint8Array(0)): Buffer {
+export function encodeRow(head: object, payload: Uint8Array = new Uint8Array(0)): Buffer {
   const text = Buffer.from(JSON.stringify(head), 'utf8');
   const bytes = Buffer.allocUnsafe(8 + text.length + payload.length);
   bytes.writeUInt32LE(text.length, 4);
@@ -126,13 +131,25 @@ export function encodeRow(head: unknown, payload: Uint8Array = new Uint8Array(0)
 /** @throws `MR_CORRUPT` naming `what`. */
 export function decodeRow(row: Uint8Array, what: () => string): Row {
   const bytes = unseal(row, what);
-  if (bytes.length < 8 || bytes.length < 8 + bytes.readUInt32LE(4)) throw corrupt(what());
+  if (bytes.length < 8 || bytes.length < 8 + bytes.readUInt32LE(4))
+    throw corrupt(what(), 'its lengths do not add up');
   const headEnd = 8 + bytes.readUInt32LE(4);
   return {
-    head: JSON.parse(bytes.toString('utf8', 8, headEnd)) as unknown,
+    head: parseHead(bytes.toString('utf8', 8, headEnd), what),
     // A copy: callers keep it, and it must not pin or share what the store handed out.
     payload: Uint8Array.prototype.slice.call(bytes, headEnd),
   };
+}
+
+function parseHead(text: string, what: () => string): object {
+  let head: unknown;
+  try {
+    head = JSON.parse(text);
+  } catch {
+    throw corrupt(what(), 'it is not JSON');
+  }
+  if (typeof head !== 'object' || head === null) throw corrupt(what(), 'it is not an object');
+  return head;
 }
 
 function seal(bytes: Buffer): Buffer {
@@ -142,14 +159,15 @@ function seal(bytes: Buffer): Buffer {
 
 function unseal(row: Uint8Array, what: () => string): Buffer {
   const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
-  if (bytes.length < 4 || bytes.readUInt32LE(0) !== crc32(bytes.subarray(4))) throw corrupt(what());
+  if (bytes.length < 4 || bytes.readUInt32LE(0) !== crc32(bytes.subarray(4)))
+    throw corrupt(what(), 'its checksum is wrong');
   return bytes;
 }
 
-function corrupt(what: string): MillraceError {
+function corrupt(what: string, why: string): MillraceError {
   return new MillraceError(
     'MR_CORRUPT',
-    `${what} is damaged: its checksum is wrong; restore the directory from a backup`,
+    `${what} is damaged: ${why}; restore the directory from a backup`,
     { domain: 'external', details: { what } },
   );
 }

@@ -146,10 +146,14 @@ export function decodeTopic(row: Uint8Array, name: string): StoredTopic {
 }
 
 function createTopic(txn: KvTransaction, spec: TopicSpec): void {
-  const { name, partitions, codec, role, owner } = spec;
+  const { name, partitions, codec, keyCodec, role, owner } = spec;
   const id = nextId(txn, 'topic');
+  const keys = keyCodec === undefined ? {} : { keyCodec };
   const own = owner === undefined ? {} : { owner };
-  writeTopic(txn, { id, spec: { name, partitions, codec, role, ...own, ...firstKeep(spec) } });
+  writeTopic(txn, {
+    id,
+    spec: { name, partitions, codec, ...keys, role, ...own, ...firstKeep(spec) },
+  });
   for (let partition = 0; partition < partitions; partition++)
     txn.put('ends', partitionKey(id, partition), encodeEnds(EMPTY));
 }
@@ -174,14 +178,18 @@ function merge(there: TopicSpec, wanted: TopicSpec): TopicSpec {
       `topic ${wanted.name} belongs to ${ownerOf(there)} and cannot be declared by ${ownerOf(wanted)}; rename the app, or what the topic is named after`,
       { details: { topic: wanted.name, stored: there.owner, declared: wanted.owner } },
     );
-  for (const field of ['partitions', 'codec', 'role'] as const)
+  for (const field of ['partitions', 'codec', 'keyCodec', 'role'] as const)
     if (there[field] !== wanted[field])
       throw new MillraceError(
         'MR_TOPIC_CONFLICT',
-        `topic ${wanted.name} is there with ${field} ${JSON.stringify(there[field])} and cannot be declared with ${JSON.stringify(wanted[field])}; declare it as it is, or use another name`,
+        `topic ${wanted.name} is there with ${field} ${quoted(there[field])} and cannot be declared with ${quoted(wanted[field])}; declare it as it is, or use another name`,
         { details: { topic: wanted.name, field, stored: there[field], declared: wanted[field] } },
       );
   return mergeKeep(there, wanted);
+}
+
+function quoted(field: unknown): string {
+  return field === undefined ? 'none' : JSON.stringify(field);
 }
 
 function ownerOf({ owner }: TopicSpec): string {

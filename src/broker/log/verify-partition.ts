@@ -16,7 +16,7 @@ import type { Findings } from './findings.ts';
 import { STEP_BYTES } from './front.ts';
 import { readEnds } from './partitions.ts';
 import type { Pause } from './retention.ts';
-import { frameKey, frameRange, offsetOfKey, type Ends } from './rows.ts';
+import { frameKey, frameRange, homeOf, offsetOfKey, type Ends } from './rows.ts';
 import type { StoredTopic } from './topics.ts';
 
 const ATTEMPTS = 3;
@@ -94,6 +94,7 @@ async function walk(
     text: string,
   ): void => report(walked.contradictions, kind, offset, text);
 
+  const home = homeOf(topic.id, partition);
   let ends = readEnds(kv, topic, partition);
   const first = ends;
   checkEnds(ends, (text) => contradict('ends', undefined, text));
@@ -129,9 +130,12 @@ async function walk(
         );
       else if (base > expected && base > ends.sparseBelow)
         contradict('gap', expected, `the records up to offset ${base} are missing`);
-      const wrong = defectOf(value, name, partition, base);
+      // Readers find it by its key, and damage between the pages of the store may keep them from that.
+      if (kv.get('frames', key) === undefined)
+        report(walked.damages, 'frame', base, 'it cannot be found by its offset');
+      const wrong = defectOf(value, name, partition, base, home);
       if (wrong !== undefined) report(walked.damages, 'frame', base, wrong);
-      const header = readPlace(value);
+      const header = readPlace(value, home);
       // Where a damaged frame ends is not known: the next one is believed.
       expected =
         header === undefined ? nextBase(kv, range.to, cursor, topic, ends) : base + header.count;
@@ -191,9 +195,10 @@ function defectOf(
   topic: string,
   partition: number,
   baseOffset: number,
+  home: number,
 ): string | undefined {
   try {
-    const view = FrameView.open(bytes, topic, partition, baseOffset);
+    const view = FrameView.open(bytes, topic, partition, baseOffset, home);
     if (view.control) return undefined;
     view.headers(0);
     for (let i = 0; i < view.count; i++) {

@@ -21,6 +21,23 @@ import { decodeTopic, lastIds, topicRows, type StoredTopic } from './topics.ts';
 
 const STEP_ROWS = 10_000;
 
+/** Tables whose rows are few; those of the others are looked up where they are read. */
+const smallTables = ['meta', 'ends', 'tasks', 'groups', 'members', 'listeners', 'producers'];
+
+/** Reports rows that a walk comes upon and a look-up does not find, as damage between the pages of the store may leave them. */
+export function verifyKeys(kv: KvReader, findings: Findings): void {
+  for (const table of smallTables)
+    for (const { key } of kv.range(table, {}))
+      if (kv.get(table, key) === undefined)
+        findings.error('row', `table ${table}`, `${textOf(key)} cannot be found by its key`);
+}
+
+function textOf(key: Uint8Array): string {
+  const bytes = Buffer.from(key);
+  const text = bytes.toString('utf8');
+  return /^[\u0020-\u007e]+$/.test(text) ? text : bytes.toString('hex');
+}
+
 /** The last numbers given, if they can be read. */
 type LastIds = ReturnType<typeof lastIds> | undefined;
 
@@ -183,6 +200,8 @@ export async function verifyState(
         break;
       }
       findings.counts.stateRows++;
+      if (kv.get('state', key) === undefined)
+        findings.error('checkpoint', `state ${stateId}`, 'a row cannot be found by its key');
       const wrong = state?.defectOf(key, value);
       if (wrong !== undefined)
         findings.error('checkpoint', `state ${stateId}`, `a row is damaged: ${wrong}`);

@@ -12,6 +12,7 @@ import { readFormat } from './format.ts';
 import { verifyPartition } from './verify-partition.ts';
 import {
   verifyGroups,
+  verifyKeys,
   verifyMeta,
   verifyOwners,
   verifyState,
@@ -42,6 +43,7 @@ export async function verifyLog(kv: KvReader, options: VerifyOptions): Promise<V
   if (!readFormat(kv, url, (text) => findings.error('row', 'format', text)))
     return findings.report();
 
+  findings.attempt('row', 'keys', () => verifyKeys(kv, findings));
   const last = verifyMeta(kv, findings);
   const topics = verifyTopics(kv, last, findings);
   findings.attempt('orphan', 'frames', () => verifyOwners(kv, topics, findings));

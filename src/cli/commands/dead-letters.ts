@@ -126,7 +126,10 @@ async function show(
     partition: flags.partition ?? 0,
     offset,
   });
-  const spec = await place.broker.describeTopic(topic);
+  // Its bytes are those of where it came from; the topic that holds it may take letters of many.
+  const spec =
+    (await place.broker.describeTopic(letter.info.origin.topic)) ??
+    (await place.broker.describeTopic(topic));
   const format = (
     place.parts?.topics.get(letter.info.origin.topic) ?? place.parts?.topics.get(topic)
   )?.['~format'];
@@ -134,7 +137,7 @@ async function show(
     format === undefined
       ? {
           codec: spec === undefined ? undefined : storedCodec(spec.codec),
-          keyCodec: undefined,
+          keyCodec: spec?.keyCodec === undefined ? undefined : storedCodec(spec.keyCodec),
           check: undefined,
         }
       : // The value may be one that its schema refuses: that is why it lies here.

@@ -22,6 +22,8 @@ interface Flags extends PlaceOptions {
 interface GroupRow {
   readonly group: string;
   readonly members: number;
+  /** Members that get no tasks, since the others were started with other declarations. */
+  readonly waiting: number;
   readonly tasks: number;
   /** Tasks that a member owns. */
   readonly owned: number;
@@ -94,7 +96,12 @@ async function list(terminal: Terminal, broker: Broker, flags: Flags): Promise<v
           rows,
           [
             { title: 'group', cell: (row) => row.group },
-            { title: 'members', cell: (row) => row.members, right: true },
+            {
+              title: 'members',
+              cell: (row) =>
+                row.waiting === 0 ? row.members : `${row.members}, ${row.waiting} waiting`,
+              right: true,
+            },
             { title: 'tasks', cell: (row) => `${row.owned}/${row.tasks}`, right: true },
             { title: 'lag', cell: (row) => count(row.lag), right: true },
             ...lostColumn(rows),
@@ -185,7 +192,7 @@ function memberTable(members: readonly MemberRow[], terminal: Terminal): string 
       { title: 'pid', cell: (row) => row.pid, right: true },
       { title: 'tasks', cell: (row) => row.tasks, right: true },
       { title: 'joined', cell: (row) => time(row.joinedAt) },
-      { title: 'topology', cell: (row) => (row.agrees ? 'agrees' : 'differs') },
+      { title: 'topology', cell: (row) => (row.agrees ? 'agrees' : 'differs, waits') },
     ],
     terminal,
   );
@@ -215,6 +222,7 @@ function groupRow(group: string, info: GroupInfo, rows: readonly LagRow[]): Grou
   return {
     group,
     members: info.members.length,
+    waiting: info.members.filter(({ agrees }) => !agrees).length,
     tasks: info.tasks.length,
     owned: info.tasks.filter(({ owner }) => owner !== null).length,
     lag: rows.reduce((sum, row) => sum + row.lag, 0),

@@ -5,6 +5,7 @@
  */
 import { Command, Option } from 'commander';
 
+import { MillraceError } from '../../core/errors.ts';
 import { partitionOption, placeOptions, wholeNumber } from '../args.ts';
 import { letters, mustLetter } from '../letters.ts';
 import type { Letter } from '../letters.ts';
@@ -67,6 +68,7 @@ async function resend(
       ? undefined
       : await mustLetter(terminal, broker, { topic, partition: partition ?? 0, offset });
   if (single === undefined) await partitionsOf(broker, topic, partition);
+  else if (isResult(single)) throw notARecord(single);
   const resender = await Resender.open(broker, {
     topic,
     to: flags.to,
@@ -74,8 +76,10 @@ async function resend(
   });
   const again = flags.again === true;
   let passedOver = 0;
+  let results = 0;
   const take = async (letter: Letter): Promise<void> => {
-    if (resender.has(letter) && !again) passedOver++;
+    if (isResult(letter)) results++;
+    else if (resender.has(letter) && !again) passedOver++;
     else await resender.add(letter, single === undefined);
   };
   try {
@@ -93,7 +97,9 @@ async function resend(
   }
   const resent = [...resender.sent.values()].reduce((sum, each) => sum + each, 0);
   if (flags.json === true) {
-    await terminal.print(JSON.stringify({ topic, resent, to: Object.fromEntries(resender.sent) }));
+    await terminal.print(
+      JSON.stringify({ topic, resent, results, to: Object.fromEntries(resender.sent) }),
+    );
     return;
   }
   const where = [...resender.sent].map(([name, sent]) => `${count(sent)} to ${name}`).join(', ');
@@ -101,7 +107,25 @@ async function resend(
     single !== undefined && passedOver > 0
       ? '; this one had been re-sent before, add --again to do it again'
       : '';
+  const stay =
+    results === 0
+      ? ''
+      : `; ${results === 1 ? '1 is the result of a closed window and stays' : `${count(results)} are results of closed windows and stay`}`;
   await terminal.print(
-    `${many(resent, 'letter')} re-sent${where === '' ? '' : `: ${where}`}${before}`,
+    `${many(resent, 'letter')} re-sent${where === '' ? '' : `: ${where}`}${before}${stay}`,
+  );
+}
+
+/** Results of closed windows come from tables, whose names may be those of topics. */
+function isResult({ info }: Letter): boolean {
+  return info.origin.offset < 0;
+}
+
+function notARecord({ record, info }: Letter): MillraceError {
+  const { topic, partition, offset } = record;
+  return new MillraceError(
+    'MR_ARGUMENT_INVALID',
+    `the letter at ${topic}[${partition}]@${offset} is the result of a closed window of table ${info.origin.topic} and was never a record, so there is nothing to send again; the row is in the table for as long as its retention says`,
+    { details: { topic, partition, offset, table: info.origin.topic } },
   );
 }

@@ -9,6 +9,7 @@ import type { AnyTopic, AppParts } from '../../app/parts.ts';
 import type { RecordMetadata } from '../../app/sender.ts';
 import { Sender } from '../../app/sender.ts';
 import type { Broker } from '../../broker/broker.ts';
+import type { Codec } from '../../codec/codec.ts';
 import { messageOf, MillraceError } from '../../core/errors.ts';
 import {
   brokerOption,
@@ -173,19 +174,15 @@ async function plainSender(
       `topic ${topic} is a ${spec.role} topic of ${spec.owner ?? 'an app'}, which alone may write to it; send to one of its sources`,
       { details: { topic } },
     );
-  const codec = storedCodec(spec.codec);
-  if (codec === undefined)
-    throw new MillraceError(
-      'MR_ARGUMENT_INVALID',
-      `topic ${topic} has the codec ${spec.codec}, which is not millrace's own; add --module with the app that has it`,
-      { details: { topic, codec: spec.codec } },
-    );
+  const codec = mustCodec(topic, 'codec', spec.codec);
+  const keyCodec =
+    spec.keyCodec === undefined ? undefined : mustCodec(topic, 'keyCodec', spec.keyCodec);
   const sender = new Sender(
     {
       topic,
       partitions: spec.partitions,
       codec,
-      keyCodec: undefined,
+      keyCodec,
       checkIn: undefined,
       checkOut: undefined,
       checkKey: undefined,
@@ -202,6 +199,16 @@ async function plainSender(
     prepare: (value) =>
       ofBytes && typeof value === 'string' ? new Uint8Array(Buffer.from(value, 'base64')) : value,
   };
+}
+
+function mustCodec(topic: string, what: string, name: string): Codec<unknown> {
+  const codec = storedCodec(name);
+  if (codec !== undefined) return codec;
+  throw new MillraceError(
+    'MR_ARGUMENT_INVALID',
+    `topic ${topic} has the ${what} ${name}, which is not millrace's own; add --module with the app that has it`,
+    { details: { topic, [what]: name } },
+  );
 }
 
 async function sendAll(

@@ -144,7 +144,7 @@ async function readingFor({ broker, parts }: Place, topic: string): Promise<Read
   const spec = await broker.describeTopic(topic);
   return {
     codec: spec === undefined ? undefined : storedCodec(spec.codec),
-    keyCodec: undefined,
+    keyCodec: spec?.keyCodec === undefined ? undefined : storedCodec(spec.keyCodec),
     check: undefined,
   };
 }

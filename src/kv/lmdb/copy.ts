@@ -37,6 +37,29 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
+/**
+ * Makes the names of a store durable: of its files, of its directory, and of those above it from `made` on, the first one that had to be made.
+ * Always the first two, since whoever makes them may not have come to it yet when another process acknowledges something.
+ */
+export async function syncNames(directory: string, made: string | undefined): Promise<void> {
+  if (process.platform === 'win32') return;
+  await syncDirectory(directory);
+  const last = dirname(made ?? directory);
+  for (let path = directory; path !== last && path !== dirname(path);) {
+    path = dirname(path);
+    try {
+      await syncDirectory(path);
+    } catch (error) {
+      // One may be allowed to go through a directory and not to read it.
+      if (!isDenied(error)) throw error;
+    }
+  }
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EACCES';
+}
+
 /** Makes names in a directory durable. Windows has no such thing. */
 export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return;

@@ -55,7 +55,7 @@ export function storeError(cause: unknown, directory: string): MillraceError {
   if (code !== undefined && misplaced.includes(code))
     return new MillraceError(
       'MR_PERMISSION',
-      `${directory} cannot be the directory of a store: something else stands there or above it`,
+      `${directory} cannot be the directory of a store: something else stands there or above it; choose another directory`,
       options,
     );
   if (code === MDB_VERSION_MISMATCH) return versionError(directory, cause);

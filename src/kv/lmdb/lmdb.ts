@@ -13,7 +13,8 @@
  *
  * lmdb-js prints the error of a commit that failed to the standard error, besides what is thrown here.
  *
- * Not detected: damage to the file by others. Pages are read as they are mapped; a cut or flipped one may end the process.
+ * Damage to the file by others is found where it puts keys out of order (`MR_CORRUPT`). Pages are read as they are mapped; a cut or flipped
+ * one may end the process.
  *
  * @see http://www.lmdb.tech/doc/ and Chu, "MDB: a memory-mapped database and backend for OpenLDAP" (2011)
  *
@@ -33,8 +34,9 @@ import { checkKey, MAX_KEY_BYTES } from '../keys.ts';
 import type { Kv, KvEntry, KvRange, KvReader, KvTransaction } from '../kv.ts';
 import type { Overlay } from '../overlay.ts';
 import { brokenError, commitError, isPanic, storeError } from './errors.ts';
-import { copyFiles } from './copy.ts';
+import { copyFiles, syncNames } from './copy.ts';
 import { ExitGuard } from './exit.ts';
+import { warnIfExposed } from './exposure.ts';
 import { checkGate } from './gate.ts';
 import { openOnce } from './open-once.ts';
 import { checkFiles } from './precheck.ts';
@@ -67,6 +69,8 @@ const MAP_BYTES = 2 ** 38;
  * Opens the store in a directory. Any number of processes may have it open, and any number of users in each: they share one
  * opening, with the tables and limits of the first.
  *
+ * Warns (`process.on('warning')`, code `MR_PERMISSION`) when anybody may write to the directory or the one above.
+ *
  * @throws {@link MillraceError} `MR_DEPENDENCY_MISSING` when lmdb cannot be loaded, `MR_PERMISSION`, `MR_CORRUPT`,
  * `MR_VERSION_UNSUPPORTED`, `MR_DISK_FULL` or `MR_IO` when the directory or the file cannot be used.
  */
@@ -74,13 +78,25 @@ export async function openLmdb(options: LmdbOptions): Promise<Kv> {
   const directory = resolve(options.path);
   const { open } = await loadLmdb(options.load);
   let name: string;
+  let made: string | undefined;
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    made = await mkdir(directory, { recursive: true, mode: 0o700 });
     name = await realpath(directory);
   } catch (error) {
     throw storeError(error, directory);
   }
-  return await openOnce(name, () => openDirectory(open, directory, options));
+  return await openOnce(name, async () => {
+    const kv = await openDirectory(open, directory, options);
+    try {
+      // Where something was made, no link leads to it.
+      await syncNames(made === undefined ? name : directory, made);
+      await warnIfExposed(name);
+      return kv;
+    } catch (error) {
+      await kv.close();
+      throw storeError(error, directory);
+    }
+  });
 }
 
 async function openDirectory(
@@ -163,7 +179,7 @@ class LmdbKv implements Kv {
     limits: GroupLimits,
   ) {
     this.#directory = directory;
-    this.#reads = new LmdbReads(root, tables);
+    this.#reads = new LmdbReads(root, tables, directory);
     this.#engine = new LmdbEngine(root, tables, this.#reads, directory);
     this.#commits = new GroupCommit(this.#engine, limits);
   }

@@ -11,6 +11,7 @@
 import type { Database, RootDatabase } from 'lmdb';
 import { copyOf, MAX_KEY_BYTES, nameOf } from '../keys.ts';
 import type { KvEntry, KvRange, KvReader } from '../kv.ts';
+import { corruptError } from './errors.ts';
 
 /** One named database of the file. */
 export type Table = Database<Uint8Array, Uint8Array>;
@@ -19,13 +20,15 @@ export type Table = Database<Uint8Array, Uint8Array>;
 export class LmdbReads implements KvReader {
   readonly #root: RootDatabase;
   readonly #tables: ReadonlyMap<string, Table>;
+  readonly #directory: string;
   readonly #walks = new Set<Walk>();
   #held = false;
   #closed = false;
 
-  constructor(root: RootDatabase, tables: ReadonlyMap<string, Table>) {
+  constructor(root: RootDatabase, tables: ReadonlyMap<string, Table>, directory: string) {
     this.#root = root;
     this.#tables = tables;
+    this.#directory = directory;
   }
 
   get(table: string, key: Uint8Array): Uint8Array | undefined {
@@ -37,6 +40,11 @@ export class LmdbReads implements KvReader {
   range(table: string, range: KvRange): Iterable<KvEntry> {
     const tableToWalk = this.#tables.get(table)!;
     return { [Symbol.iterator]: () => new Walk(this, tableToWalk, range) };
+  }
+
+  /** @internal A walk has come upon a key that cannot be the next one. */
+  outOfOrder(): Error {
+    return corruptError(this.#directory, 'its keys are out of order');
   }
 
   /** Gives the snapshot back. Walks that are under way take another one with their next step. */
@@ -110,6 +118,11 @@ class Walk implements IterableIterator<KvEntry, undefined> {
       return this.return();
     }
     this.#moved = true;
+    // Damaged pages may refer to one another in a circle, which lmdb would go round for ever, or begin in front of where they should.
+    if (!this.#isNext(next.value.key)) {
+      this.return();
+      throw this.#reads.outOfOrder();
+    }
     this.#left--;
     this.#last = next.value.key;
     // The reader may write into its key, the walk goes on from it.
@@ -123,6 +136,17 @@ class Walk implements IterableIterator<KvEntry, undefined> {
     this.#left = 0;
     this.suspend();
     return { done: true, value: undefined };
+  }
+
+  /** Whether the walk may come to this key next. */
+  #isNext(key: Uint8Array): boolean {
+    const { from, to, reverse = false } = this.#range;
+    if (this.#last !== undefined) {
+      const order = Buffer.compare(key, this.#last);
+      return reverse ? order < 0 : order > 0;
+    }
+    if (reverse) return to === undefined || Buffer.compare(key, to) < 0;
+    return from === undefined || Buffer.compare(key, from) >= 0;
   }
 
   suspend(): void {

@@ -2,6 +2,7 @@
  * @module
  */
 import { MillraceError } from '../../core/errors.ts';
+import { checkFunction } from '../../core/given.ts';
 import { isPromise } from '../../core/types.ts';
 import type { MakeOperator } from '../operator.ts';
 import { startValue } from '../start-value.ts';
@@ -33,6 +34,7 @@ export function accumulate(
   start: { readonly value: unknown } | undefined,
   shape: Accumulation,
 ): MakeOperator {
+  checkFunction('accumulate', fn);
   const first: () => unknown = start === undefined ? () => NONE : startValue(start.value);
   if (shape === 'returnsState') return splitting(fn, first);
   return (output, scope) => {

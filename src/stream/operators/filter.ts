@@ -1,6 +1,7 @@
 /**
  * @module
  */
+import { checkFunction } from '../../core/given.ts';
 import { isPromise } from '../../core/types.ts';
 import { Lane } from '../lane.ts';
 import type { MakeOperator, Receive } from '../operator.ts';
@@ -15,6 +16,7 @@ import type { MakeOperator, Receive } from '../operator.ts';
  * - *Delivery*: each value at most once, as it came.
  */
 export function filter(predicate: (value: unknown) => unknown): MakeOperator {
+  checkFunction('filter', predicate);
   return (output) => {
     const receive: Receive = (value, event) => {
       if (lane.busy) return lane.wait(value, event);

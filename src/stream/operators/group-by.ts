@@ -1,8 +1,9 @@
 /**
  * @module
  */
-import { assert } from '../../core/errors.ts';
+import { assert, MillraceError } from '../../core/errors.ts';
 import type { EventCell } from '../../core/event.ts';
+import { kindOf } from '../../core/given.ts';
 import { localKey } from '../local-key.ts';
 import type { MakeOperator } from '../operator.ts';
 
@@ -36,4 +37,27 @@ export function groupBy(keyOf: (value: unknown) => unknown): MakeOperator {
       return output.next(value, cell);
     };
   };
+}
+
+/** The key of a value by the name of a field. @throws {@link MillraceError} `MR_KEY_MISSING` for a value without one. */
+export function fieldOf(field: PropertyKey): (value: unknown) => unknown {
+  return (value) => {
+    const key = (value as Record<PropertyKey, unknown> | null | undefined)?.[field];
+    if (key === undefined || key === null) throw missing(field, value, key);
+    return key;
+  };
+}
+
+/** How many fields of a value are named. */
+const NAMED = 20;
+
+function missing(field: PropertyKey, value: unknown, key: unknown): MillraceError {
+  const fields =
+    typeof value === 'object' && value !== null ? Object.keys(value).slice(0, NAMED) : undefined;
+  const has = fields === undefined ? kindOf(value) : `one with ${fields.join(', ') || 'no fields'}`;
+  return new MillraceError(
+    'MR_KEY_MISSING',
+    `groupBy(${JSON.stringify(String(field))}) found ${String(key)} as the key of an event, whose value is ${has}; check the name of the field, or filter such events out before`,
+    { details: { field: String(field) } },
+  );
 }

@@ -2,6 +2,7 @@
  * @module
  */
 import { MillraceError } from '../../core/errors.ts';
+import { checkFunction } from '../../core/given.ts';
 import type { EventCell } from '../../core/event.ts';
 import { keepContext } from '../../core/flight.ts';
 import type { Resume } from '../../core/flight.ts';
@@ -30,6 +31,7 @@ export interface Concurrency {
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a concurrency that is not an integer from 1.
  */
 export function map(fn: (value: unknown) => unknown, options: Concurrency = {}): MakeOperator {
+  checkFunction('map', fn);
   const { concurrency = 1, ordered = true } = options;
   if (!Number.isInteger(concurrency) || concurrency < 1)
     throw new MillraceError(

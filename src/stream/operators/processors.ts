@@ -1,6 +1,7 @@
 /**
  * @module
  */
+import { checkFunction } from '../../core/given.ts';
 import { isPromise } from '../../core/types.ts';
 import { Lane } from '../lane.ts';
 import type { MakeOperator, Receive } from '../operator.ts';
@@ -14,6 +15,7 @@ import type { MakeOperator, Receive } from '../operator.ts';
  * - *Delivery*: each value once; a value for which a function throws is not passed on, and the functions after that one are not called.
  */
 export function processors(fns: readonly ((value: unknown) => unknown)[]): MakeOperator {
+  for (const fn of fns) checkFunction('processors', fn);
   return (output) => {
     const receive: Receive = (value, event) => {
       if (lane.busy) return lane.wait(value, event);

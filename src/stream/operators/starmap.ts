@@ -1,6 +1,7 @@
 /**
  * @module
  */
+import { checkFunction } from '../../core/given.ts';
 import type { MakeOperator } from '../operator.ts';
 import { map } from './map.ts';
 
@@ -13,5 +14,6 @@ import { map } from './map.ts';
  * - *Delivery*: each value once.
  */
 export function starmap(fn: (...args: unknown[]) => unknown): MakeOperator {
+  checkFunction('starmap', fn);
   return map((value) => fn(...(value as Iterable<unknown>)));
 }

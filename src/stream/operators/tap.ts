@@ -1,6 +1,7 @@
 /**
  * @module
  */
+import { checkFunction } from '../../core/given.ts';
 import { isPromise } from '../../core/types.ts';
 import { Lane } from '../lane.ts';
 import type { MakeOperator, Receive } from '../operator.ts';
@@ -14,6 +15,7 @@ import type { MakeOperator, Receive } from '../operator.ts';
  * - *Delivery*: each value once; a value for which `fn` throws is not passed on.
  */
 export function tap(fn: (value: unknown) => unknown): MakeOperator {
+  checkFunction('tap', fn);
   return (output) => {
     const receive: Receive = (value, event) => {
       if (lane.busy) return lane.wait(value, event);

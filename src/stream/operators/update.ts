@@ -2,6 +2,7 @@
  * @module
  */
 import { MillraceError } from '../../core/errors.ts';
+import { checkFunction } from '../../core/given.ts';
 import type { MakeOperator, TablePort } from '../operator.ts';
 
 /**
@@ -24,6 +25,7 @@ export function update(
       'MR_ARGUMENT_INVALID',
       'update was given something that is not a table; give one of app.table(…)',
     );
+  checkFunction(`update of table ${table.name}`, fn);
   return (output, scope) => {
     if (scope.kind === 'process')
       throw new MillraceError(

@@ -182,6 +182,7 @@ export const sharingCases: Cases = {
     const twin = await joined(await reopen(), 'g', EIGHT.slice(0, 6), { topology: 'v2' });
     await settled(old, next, twin);
     assert.deepEqual([owned(old), next.tasks, twin.tasks], [EIGHT.slice(0, 4), [], []]);
+    assert.deepEqual([old.agrees, next.agrees, twin.agrees], [true, false, false]);
     const info = await broker.describeGroup('g');
     assert.equal(info?.topology, 'v1');
     assert.deepEqual(
@@ -198,6 +199,7 @@ export const sharingCases: Cases = {
     assert.equal((await broker.describeGroup('g'))?.topology, 'v2');
     assert.deepEqual([...owned(next), ...owned(twin)].toSorted(), EIGHT.slice(0, 6));
     assert.deepEqual(counts(next, twin), [3, 3]);
+    assert.deepEqual([next.agrees, twin.agrees], [true, true]);
   },
   'members that name other tasks do not agree': async ({ broker, reopen }) => {
     const old = await joined(broker, 'g', ['a', 'b'], { topology: 'v' });
