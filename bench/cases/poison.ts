@@ -1,6 +1,7 @@
 /**
  * What failing events cost the others: one in a hundred goes to a dead-letter topic, because its handler throws or because a schema refuses it,
- * against none. And what it costs to be ready for it: the same app without a policy, which keeps nothing that could be taken back.
+ * against none. Beside it stands what the machine itself takes for such errors, and what it costs to be ready for them: the same app without a
+ * policy, which keeps nothing that could be taken back.
  *
  * @module
  */
@@ -32,16 +33,16 @@ const poison: Case = {
         accounts: ACCOUNTS,
         badEvery: badEvery === undefined ? undefined : Number(badEvery),
       }),
-    async work(directory, { events, bad, policy, schema }) {
+    async work(directory, { events, bad, policy, schema, catches }) {
       const { app } = paymentsApp(
         {
           broker: `file:${directory}`,
           onError: policy === 'fail' ? 'fail' : deadLetter('bad-payments'),
         },
-        schema === 'zod' ? Payment : undefined,
+        { schema: schema === 'zod' ? Payment : undefined, catches: catches === 'yes' },
       );
       const figures = await workThrough(app, Number(events));
-      if (figures['deadLettered'] !== Number(bad))
+      if (figures['deadLettered'] !== (catches === 'yes' ? 0 : Number(bad)))
         throw new Error(`${figures['deadLettered']} dead letters instead of ${bad}`);
       return figures;
     },
@@ -68,6 +69,9 @@ const poison: Case = {
     stage.throughput('all good, no policy', unready, unready);
     const without = measure(good);
     stage.throughput('all good', without, unready);
+    // What the machine takes for errors of which millrace never hears.
+    const caught = measure(bad, { catches: 'yes' });
+    stage.throughput('1 % thrown, and caught by the handler itself', caught, without);
     const thrown = measure(bad);
     stage.throughput('1 % dead letters: a handler throws', thrown, without);
     goal('a handler throws', thrown, without);

@@ -65,14 +65,30 @@ export function paymentsTopic(
   });
 }
 
-export function paymentsApp(options: AppOptions, schema?: Schema<Payment>): PaymentsApp {
+/** What else the app does about payments that it refuses. */
+export interface PaymentsCare {
+  /** With it values are checked when they are read. */
+  readonly schema?: Schema<Payment> | undefined;
+  /** The handler catches its error itself. */
+  readonly catches?: boolean | undefined;
+}
+
+export function paymentsApp(options: AppOptions, care: PaymentsCare = {}): PaymentsApp {
   const app = new App('payments', options);
-  const payments = paymentsTopic(app, undefined, schema);
+  const payments = paymentsTopic(app, undefined, care.schema);
   const totals = app.table('totals', { default: (): Total => ({ payments: 0, cents: 0 }) });
-  payments.stream().update(totals, (total, { cents }) => {
+  const add = (total: Total, { cents }: Payment): Total => {
     if (cents < 0) throw new Error(`a payment of ${cents} cents`);
     return { payments: total.payments + 1, cents: total.cents + cents };
-  });
+  };
+  const tryToAdd = (total: Total, payment: Payment): Total => {
+    try {
+      return add(total, payment);
+    } catch {
+      return total;
+    }
+  };
+  payments.stream().update(totals, care.catches === true ? tryToAdd : add);
   return { app, payments, totals };
 }
 

@@ -24,8 +24,7 @@ export function validName(what: string, name: string): string {
     name.includes('..') ||
     reserved.test(name)
   ) {
-    const shown =
-      typeof name === 'string' ? JSON.stringify(name.slice(0, 140)) : kindOf(name);
+    const shown = typeof name === 'string' ? JSON.stringify(name.slice(0, 140)) : kindOf(name);
     throw new MillraceError(
       'MR_NAME_INVALID',
       `${shown} is not a valid ${what} name; use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit, not ending with '.', without '..', and no device name of Windows`,

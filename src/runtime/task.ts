@@ -90,6 +90,7 @@ export class Task {
   readonly #questions: Questions;
   #draining = false;
   #commits = 0;
+  #recoveries = 0;
   /** Monotonic time before which a commit does not wait for events under way. */
   #notBefore = -Infinity;
   /** Behind a replay: where to go one event at a time, by topic. */
@@ -123,6 +124,7 @@ export class Task {
 
   /** Loads what the last commit stored and brings the graph to life. Whatever was not committed is gone. */
   async recover(owned: OwnedTask): Promise<{ entries: number }> {
+    this.#recoveries++;
     this.#discard();
     const options = this.#options;
     const { state, entries } = await this.#checkpoints.recover();
@@ -175,6 +177,11 @@ export class Task {
 
   get commits(): number {
     return this.#commits;
+  }
+
+  /** How often it was loaded, or begun to be. */
+  get recoveries(): number {
+    return this.#recoveries;
   }
 
   get rows(): number {
@@ -486,8 +493,7 @@ export class Task {
       throw error;
     }
     const entries = this.#rows.count;
-    if (entries > 0)
-      outputs.push({ topic: this.#changelog, partition, frame: this.#rows.build() });
+    if (entries > 0) outputs.push({ topic: this.#changelog, partition, frame: this.#rows.build() });
     const { positions } = this;
     const counts = life.counters.copy();
     const { firstAt } = this.#progress;

@@ -185,7 +185,9 @@ export class Stage {
 
   #work(): string {
     const { events, tasks } = this.stats;
-    const count = [events, tasks.length, this.living.length, this.#failures.length];
+    // A task that goes back may have come as far as it was when somebody looked last.
+    const lives = this.#running().reduce((sum, { recoveries }) => sum + recoveries, 0);
+    const count = [events, lives, tasks.length, this.living.length, this.#failures.length];
     return [this.#broker.changes(), ...count].join(' ');
   }
 

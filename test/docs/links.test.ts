@@ -34,7 +34,9 @@ test('files that ARCHITECTURE.md names exist', () => {
   const named = [...text.matchAll(/`((?:src\/|scripts\/|simulation\/)?[\w-]+(?:\/[\w-]+)+\.ts)`/g)];
   expect(named.length).toBeGreaterThan(15);
   for (const [, name] of named) {
-    const path = /^(?:src|scripts|simulation)\//.test(name as string) ? (name as string) : `src/${name}`;
+    const path = /^(?:src|scripts|simulation)\//.test(name as string)
+      ? (name as string)
+      : `src/${name}`;
     expect([path, existsSync(join(root, path))]).toEqual([path, true]);
   }
 });

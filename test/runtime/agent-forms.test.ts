@@ -33,6 +33,13 @@ describe('an event that fails in front of an agent and is tried again keeps its 
     ));
 });
 
+test('a task that goes back, and comes as far as before, does not hang', () => {
+  const row = 'aadaaeadea'
+    .split('')
+    .map((key, id) => ({ key, fails: id === 7 ? 3 : id === 8 ? 2 : 0 }));
+  return check(scriptOf({ concurrency: 16, policy: 'skip' }, row));
+});
+
 test('records are in the order of the events, whichever ended first', () =>
   check(
     scriptOf({ kind: 'sync each', front: 'slow', guard: 'retry, deadLetter', every: 3 }, [
