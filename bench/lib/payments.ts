@@ -65,6 +65,19 @@ export function paymentsTopic(
   });
 }
 
+function add(total: Total, { cents }: Payment): Total {
+  if (cents < 0) throw new Error(`a payment of ${cents} cents`);
+  return { payments: total.payments + 1, cents: total.cents + cents };
+}
+
+function tryToAdd(total: Total, payment: Payment): Total {
+  try {
+    return add(total, payment);
+  } catch {
+    return total;
+  }
+}
+
 /** What else the app does about payments that it refuses. */
 export interface PaymentsCare {
   /** With it values are checked when they are read. */
@@ -77,17 +90,6 @@ export function paymentsApp(options: AppOptions, care: PaymentsCare = {}): Payme
   const app = new App('payments', options);
   const payments = paymentsTopic(app, undefined, care.schema);
   const totals = app.table('totals', { default: (): Total => ({ payments: 0, cents: 0 }) });
-  const add = (total: Total, { cents }: Payment): Total => {
-    if (cents < 0) throw new Error(`a payment of ${cents} cents`);
-    return { payments: total.payments + 1, cents: total.cents + cents };
-  };
-  const tryToAdd = (total: Total, payment: Payment): Total => {
-    try {
-      return add(total, payment);
-    } catch {
-      return total;
-    }
-  };
   payments.stream().update(totals, care.catches === true ? tryToAdd : add);
   return { app, payments, totals };
 }
