@@ -62,6 +62,8 @@ export class ConcurrentSteps implements Steps {
   #failure: unknown;
   /** Behind a replay: one event at a time until these offsets are passed, by topic. */
   readonly #alone: ReadonlyMap<string, number>;
+  /** Whether it went alone since the last commit. */
+  #wentAlone: boolean;
 
   constructor(
     context: StepsContext,
@@ -73,6 +75,7 @@ export class ConcurrentSteps implements Steps {
     this.#life = life;
     this.#processing = processing;
     this.#alone = alone;
+    this.#wentAlone = this.#isAlone();
     this.#room = life.agents.reduce((sum, { room }) => sum + room, 0);
   }
 
@@ -106,7 +109,7 @@ export class ConcurrentSteps implements Steps {
       this.#offer(again);
       return true;
     }
-    if (this.#isFull() || this.#isLoaded()) return false;
+    if (this.#isFull() || this.#isLoaded() || this.#isBehindReplay()) return false;
     const input = nextInput(life.inputs, this.#context);
     if (input === undefined) return false;
     const control = input.control();
@@ -186,7 +189,7 @@ export class ConcurrentSteps implements Steps {
   }
 
   get full(): boolean {
-    if (this.#isLoaded()) return true;
+    if (this.#isLoaded() || this.#isBehindReplay()) return true;
     return this.#isFull() && this.#context.progress.events > 0 && this.oldest === undefined;
   }
 
@@ -196,6 +199,12 @@ export class ConcurrentSteps implements Steps {
       this.#alone.size > 0 &&
       this.#life.inputs.some(({ topic, position }) => position < (this.#alone.get(topic) ?? 0))
     );
+  }
+
+  /** Whether it has passed what a replay was for: that is committed first, or the next failure would bring it all back. */
+  #isBehindReplay(): boolean {
+    const { progress, atLeastOnce } = this.#context;
+    return this.#wentAlone && !atLeastOnce && progress.events > 0 && !this.#isAlone();
   }
 
   /** Has agents take what there is instead of waiting for more: more may not come before they have. */
@@ -220,6 +229,7 @@ export class ConcurrentSteps implements Steps {
     event.effects = new Effects(!this.#context.atLeastOnce && !this.#isAlone());
     this.#open++;
     this.#last = taken;
+    this.#isHeld = false;
     if (this.#alone.size > 0) this.#offeredAt = this.#context.clock.monotonic();
     if (undecodable === undefined) this.#run(taken, () => input.receive(value, event));
     else this.#undecodable(taken, undecodable.error);
@@ -377,6 +387,7 @@ export class ConcurrentSteps implements Steps {
     this.#pauses--;
     if (this.#pauses > 0) return;
     this.#paused = undefined;
+    this.#wentAlone &&= this.#isAlone();
     this.#limitUnderWay();
     this.#urge(false);
     this.#context.wake();
@@ -405,10 +416,7 @@ export class ConcurrentSteps implements Steps {
   /** An event has come to a queue. If the task waits for a commit it goes no further. */
   #queued(taken: Taken): void {
     const { event, flight } = taken;
-    if (this.#isHeld && taken === this.#last) {
-      this.#isHeld = false;
-      this.#context.wake();
-    }
+    if (this.#isHeld && taken === this.#last) this.#context.wake();
     if (this.#pauses === 0 && !this.#draining) return;
     if (canGoBack(flight) && event?.effects?.empty === true) flight.withdrawn = true;
     else this.#takeBack();

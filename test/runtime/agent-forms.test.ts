@@ -40,6 +40,24 @@ test('a task that goes back, and comes as far as before, does not hang', () => {
   return check(scriptOf({ concurrency: 16, policy: 'skip' }, row));
 });
 
+test('a task that goes back commits when it is past what it went back for', async () => {
+  let first = 0;
+  const keys = 'abcdefghijklmnopqrstuvwxyz';
+  const script = scriptOf(
+    { concurrency: 16, policy: 'skip', intervalMs: 100 },
+    Array.from({ length: 100 }, (_, id) => ({
+      key: keys.charAt(id % keys.length),
+      fails: id % 10 === 9 ? ALWAYS : 0,
+    })),
+  );
+  const left = await runScript(script, (line) => {
+    if (line.endsWith(': 0 (a)')) first++;
+  });
+  expect(faultOf(script, left)).toBe(undefined);
+  // Before the first failure, and after it: those that follow bring less back.
+  expect(first).toBe(2);
+});
+
 test('records are in the order of the events, whichever ended first', () =>
   check(
     scriptOf({ kind: 'sync each', front: 'slow', guard: 'retry, deadLetter', every: 3 }, [
