@@ -20,6 +20,7 @@ import flights from './cases/flights.ts';
 import groupBy from './cases/group-by.ts';
 import keys from './cases/keys.ts';
 import latency from './cases/latency.ts';
+import pipelines from './cases/pipelines.ts';
 import poison from './cases/poison.ts';
 import producer from './cases/producer.ts';
 import recovery from './cases/recovery.ts';
@@ -38,6 +39,7 @@ const cases = [
   poison,
   agents,
   producer,
+  pipelines,
 ];
 
 const { values } = parseArgs({

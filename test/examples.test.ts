@@ -43,6 +43,17 @@ second run
   ann spent 5100
   bob spent 110
 `,
+  '05-crawl.ts': `
+cellar/
+loft/
+sign
+cellar/wheel
+loft/bins/
+loft/hoist
+loft/bins/oats
+loft/bins/rye
+5 files in 4 directories
+`,
 };
 
 test('all are here', () => {

@@ -6,7 +6,8 @@
  * 3. A driver (a folder inside one of {@link driverHomes}) imports no other driver, not even one of another contract:
  *    `broker/log` is written on `kv`, never on `kv/lmdb`. {@link sharedFolders} hold no driver.
  * 4. Outside its own folder a driver is named only by {@link driverUsers}.
- * 5. A third-party package is imported only where {@link packages} allows it, and is a dependency in package.json.
+ * 5. A third-party package is imported only where {@link packages} allows it, and is a dependency in package.json; an
+ *    optional one only with `import()`.
  * 6. The clock, timers and random numbers of the platform are used only in {@link platformFiles}.
  * 7. An `index.ts` holds re-exports and nothing else.
  *
@@ -23,6 +24,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   core: [],
   stream: ['core'],
   codec: ['core'],
+  connectors: ['core', 'stream', 'codec'],
   kv: ['core'],
   broker: ['core', 'codec', 'kv'],
   window: ['core'],
@@ -32,13 +34,13 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   runtime: ['core', 'stream', 'codec', 'kv', 'broker', 'window', 'state', 'topology', 'table'],
   app: ['core', 'stream', 'codec', 'broker', 'window', 'topology', 'table', 'runtime'],
   testing: ['core', 'codec', 'kv', 'broker', 'state', 'topology', 'table', 'runtime', 'app'],
-  index: ['core', 'stream', 'codec', 'broker', 'window', 'table', 'runtime', 'app'],
-  log: ['core', 'broker'],
+  index: ['core', 'stream', 'codec', 'connectors', 'broker', 'window', 'table', 'runtime', 'app'],
+  log: ['core'],
   cli: ['core', 'codec', 'broker', 'state', 'topology', 'runtime', 'app', 'log'],
 };
 
 /** Folders whose subfolders each hold one implementation of a contract. */
-const driverHomes = ['kv', 'broker'];
+const driverHomes = ['kv', 'broker', 'connectors'];
 /** Subfolders of those that hold none, but what several implementations share. */
 const sharedFolders = ['broker/groups'];
 
@@ -65,6 +67,8 @@ const driverUsers: Readonly<Record<string, DriverUse>> = {
 interface PackageRule {
   readonly home: string;
   readonly typesOnly?: true;
+  /** An optional peer dependency: types and `import()` alone, so that nobody who does not use it needs it. */
+  readonly optional?: true;
 }
 
 /** Third-party package → the only folder that may import it. */
@@ -75,6 +79,10 @@ const packages: Readonly<Record<string, PackageRule>> = {
   commander: { home: 'cli/' },
   pino: { home: 'log/' },
   'pino-pretty': { home: 'log/' },
+  ws: { home: 'connectors/websocket/', optional: true },
+  mqtt: { home: 'connectors/mqtt/', optional: true },
+  'eventsource-parser': { home: 'connectors/http/', optional: true },
+  '@viz-js/viz': { home: 'stream/picture/', optional: true },
 };
 
 const platformFiles = ['core/clock.ts', 'core/random.ts'];
@@ -189,7 +197,12 @@ function checkImport(tree: Tree, file: string, specifier: string, written: Impor
     fail(`driver ${driver} must be loaded with import() here`);
 }
 
-function checkPackage(tree: Tree, file: string, specifier: string, { types, fail }: Import): void {
+function checkPackage(
+  tree: Tree,
+  file: string,
+  specifier: string,
+  { lazy, types, fail }: Import,
+): void {
   const name = specifier
     .split('/')
     .slice(0, specifier.startsWith('@') ? 2 : 1)
@@ -200,6 +213,8 @@ function checkPackage(tree: Tree, file: string, specifier: string, { types, fail
     fail(`package ${name} may be imported ${where}`);
   } else if (rule.typesOnly === true && !types)
     fail(`package ${name} is for types: write \`import type\``);
+  else if (rule.optional === true && !types && !lazy)
+    fail(`package ${name} is optional: load it with import()`);
   if (!tree.dependencies.has(name)) fail(`package ${name} is not a dependency in package.json`);
 }
 

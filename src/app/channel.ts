@@ -90,7 +90,7 @@ export class Channel<T> implements Accepts<T>, SinkPort, AsyncIterable<T> {
   stream(): Stream<T> {
     const stream = new Stream<T>({ name: this.name, clock: this.#clock() });
     const node = stream['~node'] as LiveNode;
-    node.feed = new Feed(node, this);
+    node.feed = Feed.of(node, this);
     return stream;
   }
 

@@ -247,6 +247,12 @@ export class Declared {
     for (const policy of this.#policies()) {
       checkWaits('onError', policy, this.#settings.commit.drainTimeoutMs);
       for (const step of policy.steps) {
+        if (step.step === 'divert')
+          throw new MillraceError(
+            'MR_NOT_IN_AN_APP',
+            `onError was given deadLetter(${step.to.name}), a stream of this process, where an app would lose what it holds; give deadLetter a topic`,
+            { details: { stream: step.to.name } },
+          );
         if (step.step !== 'deadLetter' || this.#formats.has(step.topic)) continue;
         this.#deadLetters.add(step.topic);
         this.#internalFormats.set(step.topic, deadLetterFormat(step.topic, this.#settings));

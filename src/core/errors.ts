@@ -19,6 +19,7 @@ export type ErrorCode =
   // stream and app declarations
   | 'MR_NOT_IN_AN_APP'
   | 'MR_TEMPLATE'
+  | 'MR_SNAPSHOT_INVALID'
   | 'MR_NAME_INVALID'
   | 'MR_NAME_TAKEN'
   | 'MR_NAME_MISSING'

@@ -42,6 +42,23 @@ export function checkFunction(what: string, fn: unknown): void {
   );
 }
 
+/** Checks that a number is an integer in a range. @throws {@link MillraceError} `MR_OPTION_INVALID`, naming `what`. */
+export function checkWhole(
+  what: string,
+  value: unknown,
+  min: number,
+  max: number = Number.MAX_SAFE_INTEGER,
+): void {
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return;
+  const range =
+    max === Number.MAX_SAFE_INTEGER ? `an integer from ${min}` : `an integer from ${min} to ${max}`;
+  throw new MillraceError(
+    'MR_OPTION_INVALID',
+    `${what} is ${typeof value === 'number' ? String(value) : kindOf(value)}; give ${range}`,
+    { details: { option: what, value } },
+  );
+}
+
 /** What something is, in words for an error. */
 export function kindOf(value: unknown): string {
   if (value === undefined || value === null) return String(value);

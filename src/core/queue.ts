@@ -36,17 +36,21 @@ type State =
 
 const OPEN: State = { kind: 'open' };
 const MAX_CAPACITY = 2 ** 24;
+/** From this capacity on a full queue is emptied to half before pushes go on: many in one go cost less than one for each value that is taken. */
+const SMALL = 16;
 
 /**
  * First in, first out, at most `capacity` values. Values must not be promises: `shift` tells by that whether to wait.
  *
  * - *Order*: of the calls of `push`.
- * - *Back-pressure*: `push` returns a promise while the queue is full.
+ * - *Back-pressure*: `push` returns a promise while the queue is full. With a capacity of 16 or more the promise resolves when half is taken.
  * - *State*: the values it holds and those of waiting pushes.
  * - *Delivery*: each value once, to one caller of `shift`; what is left when an iterator is left early is dropped.
  */
 export class BoundedQueue<T> implements AsyncIterable<T> {
   readonly capacity: number;
+  /** At how many values those who wait to push go on. */
+  readonly #refillAt: number;
   readonly #maxWaiting: number;
   readonly #onDetach: (() => void) | undefined;
   /** A ring whose length is a power of two; it grows on demand, up to the capacity. */
@@ -67,6 +71,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     positive('capacity', capacity);
     positive('maxWaiting', maxWaiting);
     this.capacity = capacity;
+    this.#refillAt = capacity < SMALL ? capacity - 1 : Math.floor(capacity / 2);
     this.#maxWaiting = maxWaiting;
     this.#onDetach = onDetach;
   }
@@ -181,17 +186,22 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
       if (!this.closed) this.detach();
       throw error;
     };
+    const take = async (): Promise<IteratorResult<T, undefined>> => {
+      if (done) return { done: true, value: undefined };
+      try {
+        if (signal?.aborted === true) throw abortError(signal);
+        const value = this.shift(signal);
+        return result(isPromise(value) ? await value : value);
+      } catch (error) {
+        return leave(error);
+      }
+    };
     const iterator: AsyncIterableIterator<T> = {
-      next: async () => {
-        if (done) return { done: true, value: undefined };
-        try {
-          if (signal?.aborted === true) throw abortError(signal);
-          const value = this.shift(signal);
-          return result(isPromise(value) ? await value : value);
-        } catch (error) {
-          return leave(error);
-        }
-      },
+      // A value that is there takes no asynchronous function.
+      next: () =>
+        this.#size > 0 && !done && signal?.aborted !== true
+          ? Promise.resolve({ done: false, value: this.#take() })
+          : take(),
       return: () => {
         done = true;
         this.detach();
@@ -217,13 +227,18 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     this.#ring[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#ring.length - 1);
     this.#size -= 1;
+    if (this.#givers.size > 0 && this.#size <= this.#refillAt) this.#refill();
+    return value;
+  }
+
+  /** Takes the values of those who wait, as long as there is room. */
+  #refill(): void {
     for (const giver of this.#givers) {
+      if (this.#size === this.capacity) break;
       this.#givers.delete(giver);
       this.#add(giver.value);
       giver.resolve();
-      break;
     }
-    return value;
   }
 
   #grow(): void {

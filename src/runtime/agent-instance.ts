@@ -312,7 +312,8 @@ class Body {
       // The changes of a failed event are gone; what becomes of it is a change of the event itself.
       const event = { ...from, effects: from.effects ?? new Effects() };
       if (step.step === 'skip') scope.guards.skipped(event);
-      else scope.guards.deadLetter(step.topic, event, error, attempts);
+      else if (step.step === 'deadLetter')
+        scope.guards.deadLetter(step.topic, event, error, attempts);
       scope.reply(this.#name, { kind: 'error', error }, event);
       if (from.effects === null) event.effects.settle();
       resolve();

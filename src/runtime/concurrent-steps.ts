@@ -81,9 +81,9 @@ export class ConcurrentSteps implements Steps {
 
   step(limit: number): number {
     this.throwFailure();
+    this.#completeFinished();
     if (this.#draining || this.#pauses > 0) return 0;
     setNotAfter(this.#life, this.#context);
-    this.#completeFinished();
     let done = 0;
     while (done < limit && this.#offerNext()) done++;
     return done;
@@ -189,7 +189,9 @@ export class ConcurrentSteps implements Steps {
   }
 
   get full(): boolean {
-    if (this.#isLoaded() || this.#isBehindReplay()) return true;
+    const { atLeastOnce } = this.#context;
+    // At-least-once, what is to be sent goes without a commit.
+    if ((!atLeastOnce && this.#isLoaded()) || this.#isBehindReplay()) return true;
     return this.#isFull() && this.#context.progress.events > 0 && this.oldest === undefined;
   }
 

@@ -15,9 +15,6 @@ import type { Headers } from '../core/types.ts';
 import { addEncoded, addRecord, checkKeyOf, encodeRecord, isText } from './format.ts';
 import type { EncodedRecord, TopicFormat } from './format.ts';
 
-/** A builder is closed and the next one begun at this many bytes. */
-const FRAME_BYTES = 512 * 1024;
-
 /** Outputs to one topic. */
 class TopicOutput {
   readonly format: TopicFormat;
@@ -43,9 +40,9 @@ class TopicOutput {
     return builder;
   }
 
-  /** Closes the frame of a partition when it is large. */
+  /** Closes the frame of a partition when it is full. */
   settle(partition: number, builder: FrameBuilder): void {
-    if (builder.bytes < FRAME_BYTES) return;
+    if (!builder.full) return;
     this.#ready.push({ topic: this.format.topic, partition, frame: builder.build() });
   }
 

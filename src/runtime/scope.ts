@@ -87,6 +87,9 @@ export function operatorState<S>(
     set(event, value) {
       store.write(store.cell(keyOf(event)), value, event?.effects ?? null);
     },
+    reset(event) {
+      this.set(event, start());
+    },
   };
 }
 

@@ -24,7 +24,8 @@ export interface Progress {
 /** Goes through the events of a task. */
 export interface Steps {
   /**
-   * Takes up to `limit` events. Returns how many were taken, at once if nothing had to be waited for.
+   * Takes up to `limit` events, none while it drains. Returns how many were taken, at once if nothing had to be waited for. At-least-once, what
+   * those that have finished since have sent goes to the outputs all the same.
    *
    * @throws what makes the task fail: `MR_PROCESSING_FAILED` naming the event, {@link Replay}, or errors of broker and disk.
    */

@@ -316,14 +316,13 @@ export class Task {
   }
 
   /**
-   * Takes up to `limit` events. Returns how many, at once if every operator was synchronous.
+   * Takes up to `limit` events, none while it drains. Returns how many, at once if every operator was synchronous.
    *
    * @throws `MR_PROCESSING_FAILED` naming the event; then the task is to be dropped or recovered.
    */
   step(limit: number): number | Promise<number> {
     const steps = this.#steps;
     assert(steps !== undefined, 'a task was used before it was recovered', { task: this.id });
-    if (this.#draining) return 0;
     if (!this.#options.atLeastOnce) return steps.step(limit);
     if (this.#unsentBytes >= this.#options.commit.maxBufferedBytes) return 0;
     const done = steps.step(limit);

@@ -502,7 +502,8 @@ export class Worker {
       task.throwFailure();
       // A step that ended in a promise did not come to the look at the end.
       this.#commitIfDue(entry, ending);
-      const result = ending ? 0 : task.step(TURN_EVENTS);
+      // One that is to end takes nothing more, and sends what has been finished.
+      const result = task.step(TURN_EVENTS);
       if (isPromise(result)) {
         this.#occupy(entry, result);
         return false;
@@ -743,7 +744,7 @@ export class Worker {
       }),
     ]);
     this.#wake = undefined;
-    abort.abort();
+    abort.abort(null);
   }
 
   /** Lets go of everything. */

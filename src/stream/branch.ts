@@ -38,7 +38,7 @@ export function iterate(
         branch = new LiveNode(
           [node],
           { kind: 'iterator', role: { role: 'sink', target: queue }, make: () => end },
-          node.scope,
+          node.clock,
         );
       return values.next();
     },
@@ -78,7 +78,7 @@ export function collect(node: LiveNode): Promise<unknown[]> {
     void new LiveNode(
       [node],
       { kind: 'toArray', role: { role: 'sink', target: values }, make: () => end },
-      node.scope,
+      node.clock,
     );
   });
 }

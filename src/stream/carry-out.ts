@@ -7,7 +7,7 @@ import { sleep } from '../core/clock.ts';
 import type { Clock } from '../core/clock.ts';
 import { isPromise } from '../core/types.ts';
 import { backoffMs } from './policy.ts';
-import type { Policy } from './policy.ts';
+import type { FailureStream, Policy } from './policy.ts';
 
 /** What a policy needs in order to be carried out. */
 export interface Means {
@@ -19,9 +19,11 @@ export interface Means {
   /** Whether an error of an attempt is one that the policy is for: any other ends it at once. Default: each is. */
   readonly isForPolicy?: ((error: unknown) => boolean) | undefined;
   /** The value is given up. */
-  skipped(error: unknown, attempts: number): void;
+  skipped(error: unknown, attempts: number): void | Promise<void>;
   /** The value goes to a topic. */
   deadLetter(topic: string, error: unknown, attempts: number): void | Promise<void>;
+  /** The value goes to a stream. Missing in apps, which refuse such policies when they start. */
+  readonly divert?: ((to: FailureStream, error: unknown) => void | Promise<void>) | undefined;
 }
 
 /**
@@ -34,6 +36,7 @@ export function carryOut(policy: Policy, error: unknown, means: Means): void | P
   if (first === undefined) throw error;
   if (first.step === 'skip') return means.skipped(error, 1);
   if (first.step === 'deadLetter') return means.deadLetter(first.topic, error, 1);
+  if (first.step === 'divert') return means.divert?.(first.to, error);
   return carryOutSlowly(policy, error, means);
 }
 
@@ -43,6 +46,7 @@ async function carryOutSlowly(policy: Policy, error: unknown, means: Means): Pro
   for (const step of policy.steps) {
     if (step.step === 'skip') return means.skipped(last, attempts);
     if (step.step === 'deadLetter') return await means.deadLetter(step.topic, last, attempts);
+    if (step.step === 'divert') return await means.divert?.(step.to, last);
     for (let i = 0; i < step.times; i++) {
       await sleep(means.clock, backoffMs(step, i), means.signal);
       attempts++;

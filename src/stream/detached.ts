@@ -12,8 +12,16 @@ import type { Work } from './in-flight.ts';
 /** The detached work of one operator. */
 export class Detached {
   readonly #inFlight = new InFlight();
+  /** What is on its way through those behind. */
+  readonly #sending = new InFlight();
   #failure: { readonly error: unknown } | undefined;
   #closed = false;
+  readonly #told: (() => void) | undefined;
+
+  /** @param told Called when somebody has been told of a failure. */
+  constructor(told?: () => void) {
+    this.#told = told;
+  }
 
   /** Something was accepted, and its `emit` does not wait for it. Call `done` of what is returned when it is finished, or {@link fail} and `done`. */
   begin(): Work {
@@ -38,10 +46,25 @@ export class Detached {
       done();
       return;
     }
-    return pending.then(done, (error: unknown) => {
+    return this.sending(pending).then(done, (error: unknown) => {
       this.fail(error);
       done();
     });
+  }
+
+  /** A value is on its way through those behind. Returns a promise of the same outcome. */
+  sending(pending: Promise<void>): Promise<void> {
+    return this.#sending.track(pending);
+  }
+
+  /** Resolves when what is on its way through those behind has come through, however it went; not what is held back. */
+  sent(): Promise<void> {
+    return this.#sending.settled();
+  }
+
+  /** Whether something has failed, and nobody has asked since. */
+  get failed(): boolean {
+    return this.#failure !== undefined;
   }
 
   /** Whether nothing is under way. */
@@ -53,7 +76,9 @@ export class Detached {
   report(): void {
     const failure = this.#failure;
     this.#failure = undefined;
-    if (failure !== undefined) throw failure.error;
+    if (failure === undefined) return;
+    this.#told?.();
+    throw failure.error;
   }
 
   /**

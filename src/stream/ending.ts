@@ -6,9 +6,10 @@
  *
  * @module
  */
+import { Detached } from './detached.ts';
 import { inTopologicalOrder } from './graph.ts';
 import { closeAll, flushAll } from './instance.ts';
-import { before, behind, detach } from './live-node.ts';
+import { before, behind, detach, shareLooseEnds } from './live-node.ts';
 import type { LiveNode } from './live-node.ts';
 import type { Operator } from './operator.ts';
 
@@ -30,7 +31,12 @@ async function closeNow(node: LiveNode): Promise<void> {
   // Those that end with it, in a cycle, may still have values on their way to it.
   for (const parent of new Set(node.parents)) if (!closing.includes(parent)) detach(parent, node);
   for (const each of closing) each.refuse();
-  await Promise.all([...upstream, ...closing].map(({ inFlight }) => inFlight.settled()));
+  // A source lets go of what it takes its values from; what it has emitted by then was accepted.
+  await Promise.all(closing.flatMap(({ feed }) => feed?.stop() ?? []));
+  for (const { inFlight, operator } of [...upstream, ...closing]) {
+    await inFlight.settled();
+    await operator.detached?.sent();
+  }
   const errors: unknown[] = [];
   // Asked again each time: another source may have been closed meanwhile, whose end was the last that a node waited for.
   for (let next = endingWith(node); next.length > 0; next = endingWith(node))
@@ -74,6 +80,7 @@ async function settle(nodes: readonly LiveNode[]): Promise<void> {
           () =>
             operator.detached?.settled(),
       ),
+      ...nodes.flatMap(({ endings }) => [...endings.keys()].map((work) => () => work.settled())),
       ...cycles.map((cycle) => () => cycle.idle()),
     ])
       try {
@@ -98,8 +105,39 @@ export function destroy(node: LiveNode): void {
   const nodes = [...behind(node)].filter((each) => !each.ended);
   const ending = new Set(onlyBehind(node, nodes));
   for (const each of ending)
-    for (const child of [...each.children]) if (!ending.has(child)) detach(each, child);
+    for (const child of [...each.children])
+      if (!ending.has(child))
+        for (const port of detach(each, child)) child.operator.endInput?.(port);
   end(inTopologicalOrder([node], ({ children }) => children).filter((each) => ending.has(each)));
+  // Branches that were ending by themselves are let go of too.
+  for (const { endings } of ending) for (const branch of new Set(endings.values())) destroy(branch);
+}
+
+/**
+ * Ends a node for a reason of its own, which no caller waits for. Those who drain or close what is in front wait for it. What goes wrong is told to those who
+ * wait behind it for its end, else to whoever asks next in front, as for other work that goes on by itself; where nothing is in front, it is an unhandled
+ * rejection.
+ */
+export function closeByItself(node: LiveNode, isWatched: () => boolean = () => false): void {
+  const told = [...behind(node)].some(isEnd);
+  const parents = [...new Set(node.parents)];
+  const closed = close(node).catch((error: unknown) => {
+    if (!told && !isWatched()) throw error;
+  });
+  const [first] = parents;
+  if (first === undefined) return;
+  const forget = (): void => {
+    for (const parent of parents) parent.endings.delete(work);
+    for (const parent of parents) shareLooseEnds(parent);
+  };
+  const work = new Detached(forget);
+  for (const parent of parents) parent.endings.set(work, node);
+  for (const parent of parents) shareLooseEnds(parent);
+  void work
+    .run(() => closed)
+    ?.then(() => {
+      if (!work.failed) forget();
+    });
 }
 
 /** Ends everything behind a node whose values stopped because of `error`. Returns whether somebody was told. */
@@ -135,7 +173,7 @@ export async function settleBehind(nodes: readonly LiveNode[]): Promise<void> {
 }
 
 /** Whether somebody waits at this node for the end. */
-export function isEnd(node: LiveNode): node is LiveNode & { readonly operator: End } {
+function isEnd(node: LiveNode): node is LiveNode & { readonly operator: End } {
   return 'fail' in node.operator;
 }
 
@@ -146,7 +184,16 @@ function end(nodes: readonly LiveNode[]): void {
     node.ended = true;
     node.rewire();
   }
-  closeAll(nodes.map(({ operator }) => operator));
+  try {
+    closeAll(nodes.map(({ operator }) => operator));
+  } finally {
+    // Those behind that have another source go on, and have to know.
+    for (const node of nodes)
+      for (const child of new Set(node.children))
+        if (!child.ending)
+          for (const [place, port] of child.ports.entries())
+            if (child.parents[place] === node) child.operator.endInput?.(port);
+  }
 }
 
 /** `node` and those behind it that nothing else feeds, parents before children, as far as they are not ending yet. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { close, fail, isEnd, settleBehind } from './ending.ts';
-import { behind, concurrencyBehind } from './live-node.ts';
+import { closeByItself, fail, settleBehind } from './ending.ts';
+import { concurrencyBehind } from './live-node.ts';
 import type { LiveNode, ValueFeed } from './live-node.ts';
 
 /**
@@ -15,8 +15,8 @@ export async function emitAll(
   node: LiveNode,
   values: Iterable<unknown> | AsyncIterable<unknown>,
   goOn?: () => boolean,
+  atOnce: number = concurrencyBehind(node),
 ): Promise<void> {
-  const atOnce = concurrencyBehind(node);
   const underWay = atOnce === 1 ? undefined : new UnderWay(atOnce);
   try {
     // `for await` would put a promise between any two values.
@@ -72,45 +72,133 @@ class UnderWay {
   }
 }
 
+/** What the function of a source works with. */
+export interface SourceContext<in T> {
+  /**
+   * Sends a value; wait for what it returns before the next one, or the source is faster than what follows. Ignored once the stream takes no more.
+   *
+   * @throws what {@link Stream.emit} throws.
+   */
+  emit(value: T): void | Promise<void>;
+  /** Aborts when no more values are wanted: the stream is closed or destroyed, or nobody listens any more. */
+  readonly signal: AbortSignal;
+  /** Says that the source is open: it listens, is connected. Default: when the function returns. */
+  opened(): void;
+}
+
 /** A source with values of its own. It begins when somebody listens, and closes the stream behind the last value. */
 export class Feed implements ValueFeed {
   readonly #node: LiveNode;
-  readonly #values: Iterable<unknown> | AsyncIterable<unknown>;
-  #run: Promise<void> | undefined;
+  readonly #run: (context: SourceContext<unknown>) => Promise<void>;
+  readonly #endless: boolean;
+  readonly #stopping = new AbortController();
+  readonly #opened = Promise.withResolvers<void>();
+  #running: Promise<void> | undefined;
+  #unheard = false;
   #watched = false;
 
-  constructor(node: LiveNode, values: Iterable<unknown> | AsyncIterable<unknown>) {
+  /** @param options.endless `drain` does not wait for the end of it. */
+  constructor(
+    node: LiveNode,
+    run: (context: SourceContext<unknown>) => Promise<void>,
+    options: { readonly endless: boolean },
+  ) {
     this.#node = node;
-    this.#values = values;
+    this.#run = run;
+    this.#endless = options.endless;
+  }
+
+  /** A source of what an iterable gives. */
+  static of(node: LiveNode, values: Iterable<unknown> | AsyncIterable<unknown>): Feed {
+    const goOn = (): boolean => feed.heard;
+    const feed: Feed = new Feed(
+      node,
+      ({ signal }) =>
+        Symbol.iterator in values
+          ? emitAll(node, values, goOn)
+          : emitUntil(signal, node, values, goOn),
+      { endless: false },
+    );
+    return feed;
+  }
+
+  get heard(): boolean {
+    return !this.#unheard && this.#node.accepting;
   }
 
   start(): void {
-    if (this.#run !== undefined) return;
-    const run = this.#feed();
-    this.#run = run;
+    this.#unheard = false;
+    if (this.#running !== undefined || !this.#node.accepting) return;
+    const running = this.#feed();
+    this.#running = running;
     // Somebody has to hear of what goes wrong. If nobody waits, that is the process: an unhandled rejection.
-    void run.then(
-      async () => {
-        const told = [...behind(this.#node)].some(isEnd);
-        await close(this.#node).catch((error: unknown) => {
-          if (!told && !this.#watched) throw error;
-        });
+    void running.then(
+      () => {
+        this.#opened.resolve();
+        closeByItself(this.#node, () => this.#watched);
       },
       (error: unknown) => {
+        // Whoever waits for it to open hears of it there.
+        this.#opened.promise.catch(() => undefined);
+        this.#opened.reject(error);
         if (!fail(this.#node, error) && !this.#watched) throw error;
       },
     );
   }
 
-  done(): Promise<void> {
+  opened(): Promise<void> {
     this.#watched = true;
-    return this.#run ?? Promise.resolve();
+    return this.#running === undefined ? Promise.resolve() : this.#opened.promise;
+  }
+
+  unheard(): void {
+    if (this.#running === undefined) return;
+    this.#unheard = true;
+    queueMicrotask(() => {
+      // Its own end closes the stream.
+      if (this.#unheard) this.#stopping.abort();
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#stopping.abort();
+    // What goes wrong is told where it was started.
+    return this.#running?.catch(() => undefined) ?? Promise.resolve();
+  }
+
+  done(): Promise<void> {
+    if (this.#endless) return Promise.resolve();
+    this.#watched = true;
+    return this.#running ?? Promise.resolve();
   }
 
   async #feed(): Promise<void> {
     // Whoever is declared in the same go as the first listener gets all values too.
     await Promise.resolve();
-    await emitAll(this.#node, this.#values, () => this.#node.accepting);
+    const { signal } = this.#stopping;
+    if (!signal.aborted)
+      await this.#run({
+        emit: (value) =>
+          this.#node.accepting && !signal.aborted ? this.#node.emit(value) : undefined,
+        signal,
+        opened: () => this.#opened.resolve(),
+      });
     await settleBehind([this.#node]);
   }
+}
+
+/** Emits the values of an async iterable until the signal aborts. The value that it waits for then is not waited for. */
+async function emitUntil(
+  signal: AbortSignal,
+  node: LiveNode,
+  values: AsyncIterable<unknown>,
+  goOn: () => boolean,
+): Promise<void> {
+  const iterator = values[Symbol.asyncIterator]();
+  const aborted = new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([emitAll(node, { [Symbol.asyncIterator]: () => iterator }, goOn), aborted]);
+  // A generator lets go when what it waits for has come.
+  if (signal.aborted) void iterator.return?.()?.then(undefined, () => undefined);
 }

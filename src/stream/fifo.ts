@@ -35,9 +35,14 @@ export class Fifo<T> {
     return item;
   }
 
+  /** All of them, oldest first, in an array of its own. */
+  values(): T[] {
+    return this.#items.slice(this.#head) as T[];
+  }
+
   /** Takes all of them. */
   clear(): T[] {
-    const items = this.#items.slice(this.#head) as T[];
+    const items = this.values();
     this.#items = [];
     this.#head = 0;
     return items;

@@ -15,8 +15,12 @@ export interface NodeDescription {
   readonly kind: string;
   /** The name that the user gave, if any. */
   readonly name?: string | undefined;
+  /** What tells it from others of its kind that have no name, for pictures and errors; see `picture/label.ts`. */
+  readonly label?: string | undefined;
   readonly role: NodeRole;
   readonly make: MakeOperator;
+  /** In a process its operator may end it while what is in front goes on. */
+  readonly endsByItself?: true | undefined;
   /** How many values it works on at once; default 1. */
   readonly concurrency?: number | undefined;
 }
@@ -25,6 +29,7 @@ export interface NodeDescription {
 export class Node implements GraphNode {
   readonly kind: string;
   readonly name: string | undefined;
+  readonly label: string | undefined;
   readonly role: NodeRole;
   readonly make: MakeOperator;
   readonly concurrency: number;
@@ -36,6 +41,7 @@ export class Node implements GraphNode {
   constructor(description: NodeDescription) {
     this.kind = description.kind;
     this.name = description.name;
+    this.label = description.label;
     this.role = description.role;
     this.make = description.make;
     this.concurrency = description.concurrency ?? 1;
@@ -43,8 +49,18 @@ export class Node implements GraphNode {
 
   /** `<map>`, `<map double>`. */
   toString(): string {
-    return this.name === undefined ? `<${this.kind}>` : `<${this.kind} ${this.name}>`;
+    return showNode(this);
   }
+}
+
+/** `<map>`, or `<map double>` with what tells it from others: its name, else its label. */
+export function showNode({ kind, name, label }: GraphNode): string {
+  return tagOf({ kind, name: name ?? label });
+}
+
+/** `<map>`, or `<map double>` with the name that the user gave: what stays when a function is renamed. */
+export function tagOf({ kind, name }: Pick<GraphNode, 'kind' | 'name'>): string {
+  return name === undefined ? `<${kind}>` : `<${kind} ${name}>`;
 }
 
 /** A node without parents that passes on what it is given. `source` is what feeds it in an app, `null` in a process. */
@@ -117,6 +133,11 @@ export function reachable<N extends GraphNode>(
   // A set goes on with what is added to it during the walk.
   for (const node of seen) for (const neighbour of next(node)) seen.add(neighbour);
   return seen;
+}
+
+/** All nodes that edges connect with `node`, itself included. */
+export function graphOf<N extends GraphNode>(node: N): Set<N> {
+  return reachable([node], ({ parents, children }) => [...parents, ...children] as N[]);
 }
 
 /**

@@ -60,6 +60,8 @@ export interface GraphNode {
   readonly kind: string;
   /** The name that the user gave, if any. */
   readonly name: string | undefined;
+  /** What tells it from others of its kind that have no name, for pictures and errors: the name of its function, its size. */
+  readonly label?: string | undefined;
   readonly role: NodeRole;
   readonly make: MakeOperator;
   /** How many values it works on at once; default 1. Who feeds the graph should have so many under way. */

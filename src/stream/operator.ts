@@ -7,7 +7,7 @@
  * @module
  */
 import type { Clock } from '../core/clock.ts';
-import type { EventCell } from '../core/event.ts';
+import type { EventCell, KeyRef } from '../core/event.ts';
 import type { Detached } from './detached.ts';
 import type { Policy } from './policy.ts';
 
@@ -29,12 +29,32 @@ export interface Output {
 export interface Operator {
   /** One per parent, in their order; or one that all parents share. */
   readonly inputs: readonly Receive[];
+  /** Its one input does nothing but call the output: those in front may call that themselves. */
+  readonly passesThrough?: true | undefined;
+  /** One more parent was connected, in a process: the input for it. Missing: an operator with several inputs takes no more. */
+  addInput?(): Receive;
+  /** In a process: the parent of that input was disconnected, and the operator goes on without it. */
+  removeInput?(input: Receive): void;
+  /** In a process: nothing comes from that input any more, while others are still open. */
+  endInput?(input: Receive): void;
+  /** What it holds beside {@link Scope.state}, in a process. */
+  readonly memory?: Memory | undefined;
   /** What it goes on with after the `emit` has been answered, in a process. Tasks have no such operators: a commit would not wait for it. */
   readonly detached?: Detached | undefined;
   /** All parents have ended: send what is held back. Called once. */
   flush?(): void | Promise<void>;
   /** Let go of timers and other resources. Called once, after `flush` or instead of it. */
   close?(): void;
+}
+
+/** Something in a process that a snapshot is taken of. */
+export interface Memory {
+  /** What is held: plain data, as structuredClone takes it. The caller copies it at once. */
+  save(): unknown;
+  /** Puts what `save` gave, or a copy of it, in place of what is held. */
+  load(saved: unknown): void;
+  /** What is held for one key, for programs that look. Default: all of it. */
+  peek?(key: KeyRef | null): unknown;
 }
 
 /** Brings an operator to life. A plain function is an operator with one input, shared by all parents, that holds nothing. */
@@ -44,6 +64,8 @@ export type MakeOperator = (output: Output, scope: Scope) => Operator | Receive;
 export interface OperatorState<S> {
   get(event: EventCell | null): S;
   set(event: EventCell | null, value: S): void;
+  /** Back to the start: the state of the event's key; in a process that of all keys for an event without one. */
+  reset(event: EventCell | null): void;
 }
 
 /** What surrounds an instance: a process or a task of an app. */

@@ -17,10 +17,11 @@ export const nothing: Receive = () => undefined;
  * that were already started, whose own outcome is then dropped.
  */
 export function fanOut(targets: readonly Receive[]): Receive {
-  const [first, second] = targets;
+  const [first, second, third] = targets;
   if (first === undefined) return nothing;
   if (second === undefined) return first;
-  return targets.length === 2 ? pair(first, second) : many(targets);
+  if (third === undefined) return pair(first, second);
+  return targets.length === 3 ? triple(first, second, third) : many(targets);
 }
 
 function pair(first: Receive, second: Receive): Receive {
@@ -28,6 +29,16 @@ function pair(first: Receive, second: Receive): Receive {
     const pending = first(value, event);
     if (pending === undefined) return second(value, event);
     return goOn(pending, [second], 0, value, event);
+  };
+}
+
+function triple(first: Receive, second: Receive, third: Receive): Receive {
+  return (value, event) => {
+    let pending = first(value, event);
+    if (pending !== undefined) return goOn(pending, [second, third], 0, value, event);
+    pending = second(value, event);
+    if (pending !== undefined) return goOn(pending, [third], 0, value, event);
+    return third(value, event);
   };
 }
 

@@ -41,7 +41,22 @@ export type PolicyStep =
     }
   | { readonly step: 'skip' }
   /** `topic` is the name of the topic. */
-  | { readonly step: 'deadLetter'; readonly topic: string };
+  | { readonly step: 'deadLetter'; readonly topic: string }
+  /** `deadLetter` to a stream of this process. */
+  | { readonly step: 'divert'; readonly to: FailureStream };
+
+/** A value that failed, with its error and the name of the operator whose function threw it. */
+export interface Failure<T> {
+  readonly value: T;
+  readonly error: unknown;
+  readonly node: string;
+}
+
+/** What `deadLetter` needs of a stream of this process. `Stream` implements it. */
+export interface FailureStream {
+  readonly name: string;
+  emit(failure: Failure<unknown>): void | Promise<void>;
+}
 
 /** A policy as it is carried out. */
 export class Policy implements OrElse {
@@ -70,6 +85,11 @@ export class Policy implements OrElse {
   /** Whether a failed event is tried again before anything else becomes of it. */
   get retries(): boolean {
     return this.steps[0]?.step === 'retry';
+  }
+
+  /** Whether it sends values to streams of this process. */
+  get diverts(): boolean {
+    return this.steps.some(({ step }) => step === 'divert');
   }
 
   /** The longest that all its waits can take together, in milliseconds. */
@@ -105,20 +125,28 @@ export function retry(options: RetryOptions): OrElse {
 }
 
 /**
- * Sends a failed event to a topic, as it was read: its stored key and value, its time, and headers that tell the error and where it came from.
- * The record is committed with everything else. A name makes a topic of its own if the app does not declare it.
+ * In an app: sends a failed event to a topic, as it was read: its stored key and value, its time, and headers that tell the error and where it
+ * came from. The record is committed with everything else. A name makes a topic of its own if the app does not declare it.
+ *
+ * In a process: emits a {@link Failure} into a stream; the value is dealt with when that has been.
  */
-export function deadLetter(topic: { readonly name: string } | string): OrElse {
+export function deadLetter(target: { readonly name: string } | FailureStream | string): OrElse {
+  if (isFailureStream(target)) return new Policy([{ step: 'divert', to: target }]);
   const name: unknown =
-    typeof topic === 'string'
-      ? validName('topic', topic)
-      : (topic as { readonly name?: unknown } | undefined)?.name;
+    typeof target === 'string'
+      ? validName('topic', target)
+      : (target as { readonly name?: unknown } | undefined)?.name;
   if (typeof name !== 'string')
     throw new MillraceError(
       'MR_OPTION_INVALID',
-      `deadLetter was given ${kindOf(topic)}; give a topic, or the name of one`,
+      `deadLetter was given ${kindOf(target)}; give a topic, the name of one, or in a process a stream`,
     );
   return new Policy([{ step: 'deadLetter', topic: name }]);
+}
+
+/** A topic has no `emit`. */
+function isFailureStream(target: unknown): target is FailureStream {
+  return typeof target === 'object' && target !== null && 'emit' in target;
 }
 
 /** The policy behind what the user gave. @throws `MR_OPTION_INVALID`, naming `option`. */

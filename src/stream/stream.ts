@@ -11,21 +11,32 @@ import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
-import { kindOf } from '../core/given.ts';
+import { checkFunction, kindOf } from '../core/given.ts';
 import { validName } from '../core/names.ts';
 import type { Awaitable, Key, KeyFields } from '../core/types.ts';
 import { collect, iterate } from './branch.ts';
-import { connect } from './connect.ts';
+import { connect, disconnect } from './connect.ts';
 import type { DELETE } from './delete.ts';
-import { close, destroy, drain } from './ending.ts';
+import { close, closeByItself, destroy, drain } from './ending.ts';
 import { emitAll, Feed } from './feed.ts';
+import type { SourceContext } from './feed.ts';
 import { childNode, Node, ownNode, sourceNode, unlink } from './graph.ts';
+import { all, onePerKey } from './gathering.ts';
+import type { Gathering } from './gathering.ts';
 import type { NodeDescription } from './graph.ts';
-import { concurrencyBehind, detach, LiveNode } from './live-node.ts';
+import { concurrencyBehind, LiveNode } from './live-node.ts';
 import type { GraphNode, IterateOptions } from './node.ts';
 import type { Accepts, Change, SinkTarget, TableKeyedBy } from './operator.ts';
 import { accumulate } from './operators/accumulate.ts';
+import { branch, predicatesOf } from './operators/branch.ts';
 import { buffer } from './operators/buffer.ts';
+import { collect as collectValues } from './operators/collect.ts';
+import type { CacheLike, Flushing } from './operators/collect.ts';
+import { combineLatest } from './operators/combine-latest.ts';
+import { concat } from './operators/concat.ts';
+import { debounce } from './operators/debounce.ts';
+import { delay } from './operators/delay.ts';
+import { distinct as distinctValues } from './operators/distinct.ts';
 import { echo } from './operators/echo.ts';
 import { enumerate } from './operators/enumerate.ts';
 import { events } from './operators/events.ts';
@@ -33,20 +44,36 @@ import { filter } from './operators/filter.ts';
 import { flatten } from './operators/flatten.ts';
 import { fieldOf, groupBy } from './operators/group-by.ts';
 import { items } from './operators/items.ts';
+import { latest } from './operators/latest.ts';
 import { map } from './operators/map.ts';
+import { merge } from './operators/merge.ts';
 import { onError } from './operators/on-error.ts';
+import { pairwise } from './operators/pairwise.ts';
+import { partition } from './operators/partition.ts';
 import { pluck } from './operators/pluck.ts';
 import { processors } from './operators/processors.ts';
+import { rateLimit } from './operators/rate-limit.ts';
 import { sink } from './operators/sink.ts';
+import { slice } from './operators/slice.ts';
+import { slidingWindow } from './operators/sliding-window.ts';
+import { split } from './operators/split.ts';
 import { starmap } from './operators/starmap.ts';
-import { take } from './operators/take.ts';
+import { switchTo } from './operators/switch.ts';
 import { tap } from './operators/tap.ts';
+import { throttle } from './operators/throttle.ts';
 import { through } from './operators/through.ts';
+import { timedWindow } from './operators/timed-window.ts';
 import { union } from './operators/union.ts';
+import { unique } from './operators/unique.ts';
 import { update } from './operators/update.ts';
+import { zipLatest } from './operators/zip-latest.ts';
+import { zip } from './operators/zip.ts';
+import { labelOf } from './picture/label.ts';
+import { visualize } from './picture/visualize.ts';
+import type { Visualize, VisualizeOptions } from './picture/visualize.ts';
 import { policyOf } from './policy.ts';
-import type { OnError } from './policy.ts';
-import { processScope } from './process-scope.ts';
+import type { Failure, OnError } from './policy.ts';
+import { peek, restore, snapshot } from './snapshot.ts';
 import type { EventView } from './stream-event.ts';
 
 /** What a stream in a process takes. */
@@ -74,8 +101,48 @@ export interface AccumulateOptions<S> {
    * immutable.
    */
   readonly start: S;
+  /** Each of its values puts the state back to the start: that of its key, or all of it if it has none. */
+  readonly resetOn?: Stream<unknown, unknown> | undefined;
   /** Durable name of the state in an app. Default: the operator's. */
   readonly name?: string | undefined;
+}
+
+/** What `partition` takes besides the size of the groups. */
+export interface PartitionOptions<in T> {
+  /** Values of different keys are in different groups. Compared as `Map` compares. */
+  readonly key?: ((value: T) => unknown) | undefined;
+  /** A group goes on at the latest so long after its first value, with what there is. Default: when it is full. Not in an app. */
+  readonly timeout?: Duration | undefined;
+  /** Durable name of the state in an app. Default: the operator's. */
+  readonly name?: string | undefined;
+}
+
+/** How values with the same key are told apart. */
+export interface KeepOptions<in T> {
+  /** Default: the value itself. Compared as `Map` compares: objects by identity. */
+  readonly key?: ((value: T) => unknown) | undefined;
+  /** Which of them counts: the first (default), or the last one, which also takes the last place. */
+  readonly keep?: 'first' | 'last' | undefined;
+  /** Durable name of the state in an app. Default: the operator's. */
+  readonly name?: string | undefined;
+}
+
+/** What `collect` takes. */
+export interface CollectOptions<T> {
+  /** A collection of your own. Default: an array for each key. Only in a process. */
+  readonly cache?: CacheLike<T> | undefined;
+  /** Keeps the newest so many, 1 to 1,000,000. Default: all, and `MR_OVERFLOW` beyond 1,000,000. */
+  readonly maxsize?: number | undefined;
+  /** Each of its values flushes: what its key has on a keyed stream. */
+  readonly flushOn?: Stream<unknown, unknown> | undefined;
+  /** Durable name of the state in an app. Default: the operator's. */
+  readonly name?: string | undefined;
+}
+
+/** What `combineLatest` takes besides the streams. */
+export interface CombineOptions {
+  /** Only their values cause tuples. Default: those of all. */
+  readonly emitOn?: Stream<unknown, unknown> | readonly Stream<unknown, unknown>[] | undefined;
 }
 
 /** What `groupBy` takes besides the key. */
@@ -94,6 +161,12 @@ export interface TakeOptions {
   readonly name?: string | undefined;
 }
 
+/** A stream of what was collected, see {@link Stream.collect}. */
+export interface Collector<T, K> extends Stream<T[], K> {
+  /** Sends what is held on, as an array. Returns nothing when that has been dealt with, else a promise of it. */
+  readonly flush: () => void | Promise<void>;
+}
+
 /** Something whose values can be read as a stream: a topic. */
 export interface Readable<out V, out K> {
   stream(): Stream<V, K>;
@@ -102,16 +175,26 @@ export interface Readable<out V, out K> {
 /** One stream for each type of a tuple. */
 export type Streams<U extends readonly unknown[]> = { [I in keyof U]: Stream<U[I], unknown> };
 
+/** What the values of a stream are. */
+export type ValueOf<S extends Stream<unknown, unknown>> =
+  S extends Stream<infer T, unknown> ? T : never;
+
 /** The end of a pipeline. Dispose of it, or of the stream, to end it. */
 export interface Sink<T> extends Disposable {
   readonly upstream: Stream<T, unknown>;
   /** Takes it off its stream. What waits in front of a busy function is dropped. Idempotent. */
   destroy(): void;
+  /** {@link Stream.visualize} of its stream: they are parts of one graph. */
+  readonly visualize: Visualize;
 }
 
 const passing = { role: 'operator', transparent: true, stateful: false } as const;
 const changing = { role: 'operator', transparent: false, stateful: false } as const;
 const remembering = { role: 'operator', transparent: false, stateful: true } as const;
+/** What to do in an app instead of what goes by the clock of a process. */
+const byTheClock =
+  'leave it out: in an app time is that of events, and windows are tables; a timer of its own has app.timer';
+const innerStreams = 'leave it out: streams of a process cannot be values of a topic';
 
 /**
  * A stream of values of type `T`. `K` is what they are keyed by: `null` in a process and for topics without keys, until `groupBy`.
@@ -154,7 +237,30 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    */
   static from<T>(values: Iterable<T> | AsyncIterable<T>): Stream<T> {
     const node = sourceInProcess('from', {});
-    node.feed = new Feed(node, values);
+    node.feed = Feed.of(node, values);
+    return new Stream<T>(node);
+  }
+
+  /**
+   * A stream of what `run` emits. It begins when a sink, an iterator or `toArray` is there to see the values (whoever is declared in the same go
+   * sees all), or by {@link Stream.start}. When `run` returns, or its promise resolves, the stream is closed. What it throws ends the stream, as of
+   * {@link Stream.from}.
+   *
+   * `run` ends when its signal aborts: when the stream is closed or destroyed, or nobody listens any more. `close` waits for that.
+   */
+  static source<T>(
+    run: (context: SourceContext<T>) => unknown,
+    options: StreamOptions = {},
+  ): Stream<T> {
+    checkFunction('Stream.source', run);
+    const node = sourceInProcess('source', options);
+    node.feed = new Feed(
+      node,
+      async (context) => {
+        await run(context);
+      },
+      { endless: true },
+    );
     return new Stream<T>(node);
   }
 
@@ -196,6 +302,18 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    */
   async emitAll(values: Iterable<T> | AsyncIterable<T>): Promise<void> {
     await emitAll(this.#mustLive('emitAll', 'send to the topic with topic.send'), values);
+  }
+
+  /**
+   * Begins a stream with values of its own ({@link Stream.source}, {@link Stream.from}, or one of the connectors) without waiting for a listener.
+   * Resolves when it is open: it listens on its port, is connected. Resolves at once on other streams.
+   *
+   * Rejects with what has ended it before it was open, and with `MR_TEMPLATE` on the stream of a topic.
+   */
+  async start(): Promise<void> {
+    const { feed } = this.#mustLive('start', 'start the app');
+    feed?.start();
+    await feed?.opened();
   }
 
   /** {@link Stream.iterate} with its defaults: `for await (const value of stream)`. */
@@ -244,6 +362,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return this.#derive<Awaited<R>>({
       kind: 'map',
       name: options.name,
+      label: labelOf(fn),
       role: changing,
       make: map(fn as (value: unknown) => R, options),
       concurrency: options.concurrency,
@@ -257,6 +376,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   ): Stream<Awaited<R>, K> {
     return derive<Awaited<R>, K>([this], {
       kind: 'starmap',
+      label: labelOf(fn),
       role: changing,
       make: starmap(fn as unknown as (...args: unknown[]) => R),
     });
@@ -268,6 +388,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   filter(predicate: (value: T) => unknown): Stream<T, K> {
     return this.#derive<T>({
       kind: 'filter',
+      label: labelOf(predicate),
       role: passing,
       make: filter(predicate as (value: unknown) => unknown),
     });
@@ -284,13 +405,19 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   ): Stream<{ -readonly [I in keyof F]: T[F[I]] }, K>;
   pluck<F extends keyof T>(field: F): Stream<T[F], K>;
   pluck(fields: PropertyKey | readonly PropertyKey[]): Stream<unknown, K> {
-    return this.#derive({ kind: 'pluck', role: changing, make: pluck(fields) });
+    return this.#derive({
+      kind: 'pluck',
+      label: labelOf(...[fields].flat()),
+      role: changing,
+      make: pluck(fields),
+    });
   }
 
   /** Calls `fn` with each value, waits for it, and passes the value on as it came. See `operators/tap.ts`. */
   tap(fn: (value: T) => unknown): Stream<T, K> {
     return this.#derive<T>({
       kind: 'tap',
+      label: labelOf(fn),
       role: passing,
       make: tap(fn as (value: unknown) => unknown),
     });
@@ -300,6 +427,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   processors(...fns: ((value: T) => Awaitable<T>)[]): Stream<T, K> {
     return this.#derive<T>({
       kind: 'processors',
+      label: labelOf(...fns),
       role: changing,
       make: processors(fns as ((value: unknown) => unknown)[]),
     });
@@ -307,7 +435,12 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
 
   /** Sends each value to topics and agents as well, and passes it on as it came. See `operators/echo.ts`. */
   echo(...targets: Accepts<T>[]): Stream<T, K> {
-    return this.#derive<T>({ kind: 'echo', role: passing, make: echo(targets) });
+    return this.#derive<T>({
+      kind: 'echo',
+      label: labelOf(...targets),
+      role: passing,
+      make: echo(targets),
+    });
   }
 
   /**
@@ -319,7 +452,12 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    */
   through<V, K2>(topic: Accepts<T> & Readable<V, K2>): Stream<V, K2> {
     const source = through(topic, this['~node']);
-    this.#derive({ kind: 'through', role: { role: 'sink', target: topic }, make: sink(topic) });
+    this.#derive({
+      kind: 'through',
+      label: labelOf(topic),
+      role: { role: 'sink', target: topic },
+      make: sink(topic),
+    });
     return templateStream<V, K2>(source);
   }
 
@@ -340,6 +478,10 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   accumulate(fn: (state: T, value: T) => T): Stream<T, K>;
   accumulate<S, O>(
     fn: (state: S, value: T) => readonly [state: S, output: O],
+    options: AccumulateOptions<S> & { returnsState: true; withState: true },
+  ): Stream<[S, O], K>;
+  accumulate<S, O>(
+    fn: (state: S, value: T) => readonly [state: S, output: O],
     options: AccumulateOptions<S> & { returnsState: true },
   ): Stream<O, K>;
   accumulate<S>(
@@ -354,20 +496,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
       readonly withState?: boolean;
     } = {},
   ): Stream<unknown, K> {
-    const { returnsState = false, withState = false, name } = options;
-    if (returnsState && withState)
-      throw new MillraceError(
-        'MR_OPTION_INVALID',
-        'accumulate was given both returnsState and withState; give one of them, and return the state as part of the output if you want both',
-      );
-    return this.#derive({
+    const { returnsState = false, withState = false, resetOn, name } = options;
+    return derive<unknown, K>(resetOn === undefined ? [this] : [this, resetOn], {
       kind: 'accumulate',
       name,
+      label: labelOf(fn),
       role: remembering,
       make: accumulate(
         fn as (state: unknown, value: unknown) => unknown,
         Object.hasOwn(options, 'start') ? { value: options.start } : undefined,
-        returnsState ? 'returnsState' : withState ? 'withState' : 'state',
+        returnsState ? (withState ? 'both' : 'returnsState') : withState ? 'withState' : 'state',
+        resetOn !== undefined,
       ),
     });
   }
@@ -381,6 +520,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return this.#derive<O>({
       kind: 'mapState',
       name: options.name,
+      label: labelOf(fn),
       role: remembering,
       make: accumulate(
         fn as (state: unknown, value: unknown) => unknown,
@@ -405,6 +545,18 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   }
 
   /**
+   * The values of this stream that fail behind it, with their error and the name of the operator that threw it: on one behind {@link Stream.onError}, those
+   * that its policy gives up. It changes nothing about what becomes of them, but that their `emit` waits for it. Of what fails behind a `buffer` and the
+   * like, after its `emit` was answered, it knows nothing: put it behind.
+   *
+   * @throws {@link MillraceError} `MR_TEMPLATE` on the stream of a topic: there failures go to a topic, see `deadLetter`.
+   */
+  get errors(): Stream<Failure<T>> {
+    const live = this.#mustLive('errors', "use onError(deadLetter('topic'))");
+    return new Stream<Failure<T>>(live.errors);
+  }
+
+  /**
    * Groups of `count` values, as arrays; with `within`, at the latest so long after the first value of a group. One group at a time per key on a
    * keyed stream. `close` sends what is left. See `operators/take.ts`.
    */
@@ -413,11 +565,225 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return this.#derive<T[]>({
       kind: 'take',
       name,
-      role:
-        within === undefined
-          ? remembering
-          : { ...remembering, holds: 'leave within out, or take in an agent: stream.take(…)' },
-      make: take(count, within),
+      label: labelOf(count),
+      role: timed(remembering, within, 'leave within out, or take in an agent: stream.take(…)'),
+      make: partition('take', count, all, { timeout: within }),
+    });
+  }
+
+  /**
+   * Groups of `count` values, as arrays; one at a time, or one per `key`. With `timeout`, at the latest so long after the first value of a group. `close`
+   * sends what is left. See `operators/partition.ts`.
+   */
+  partition(count: number, options: PartitionOptions<T> = {}): Stream<T[], K> {
+    const { key, timeout, name } = options;
+    return this.#derive<T[]>({
+      kind: 'partition',
+      name,
+      label: labelOf(count),
+      role: timed(remembering, timeout, 'leave timeout out, or take in an agent: stream.take(…)'),
+      make: partition('partition', count, all, {
+        groupOf: key as ((value: unknown) => unknown) | undefined,
+        timeout,
+      }),
+    });
+  }
+
+  /** Groups of `count` values with different keys, of which the first (default) or the last counts. `close` sends what is left. See `operators/partition.ts`. */
+  partitionUnique(count: number, options: KeepOptions<T> = {}): Stream<T[], K> {
+    return this.#derive<T[]>({
+      kind: 'partitionUnique',
+      name: options.name,
+      label: labelOf(count),
+      role: remembering,
+      make: partition('partitionUnique', count, gatheringOf(options)),
+    });
+  }
+
+  /** With each value the last `size` ones, as an array; fewer at the beginning, or none with `returnPartial: false`. See `operators/sliding-window.ts`. */
+  slidingWindow(
+    size: number,
+    options: {
+      readonly returnPartial?: boolean | undefined;
+      readonly name?: string | undefined;
+    } = {},
+  ): Stream<T[], K> {
+    return this.#derive<T[]>({
+      kind: 'slidingWindow',
+      name: options.name,
+      label: labelOf(size),
+      role: remembering,
+      make: slidingWindow(size, options.returnPartial ?? true),
+    });
+  }
+
+  /** What has come in each `interval`, as an array, also when nothing has. Only in a process. See `operators/timed-window.ts`. */
+  timedWindow(interval: Duration): Stream<T[], K> {
+    return this.#derive<T[]>({
+      kind: 'timedWindow',
+      label: labelOf(interval),
+      role: { ...remembering, holds: byTheClock },
+      make: timedWindow(interval, all),
+    });
+  }
+
+  /** {@link Stream.timedWindow} with one value per key, of which the first (default) or the last counts. See `operators/timed-window.ts`. */
+  timedWindowUnique(
+    interval: Duration,
+    options: Omit<KeepOptions<T>, 'name'> = {},
+  ): Stream<T[], K> {
+    return this.#derive<T[]>({
+      kind: 'timedWindowUnique',
+      label: labelOf(interval),
+      role: { ...remembering, holds: byTheClock },
+      make: timedWindow(interval, gatheringOf(options)),
+    });
+  }
+
+  /**
+   * Holds values until `flush` is called, or `flushOn` has a value; then they go on as an array. `close` sends what is left. See `operators/collect.ts`.
+   *
+   * `flush` is bound, so that `other.sink(collected.flush)` works. On the stream of a topic it throws `MR_TEMPLATE`; there `flushOn` is needed.
+   */
+  collect(options: CollectOptions<T> = {}): Collector<T, K> {
+    const { cache, maxsize, flushOn, name } = options;
+    const flushing: Flushing = { flush: undefined };
+    const role =
+      flushOn === undefined || cache !== undefined
+        ? {
+            ...remembering,
+            holds:
+              'give it flushOn, a stream of the app, and no cache; or keep what a key has so far in a table',
+          }
+        : remembering;
+    const collected = derive<T[], K>(flushOn === undefined ? [this] : [this, flushOn], {
+      kind: 'collect',
+      name,
+      role,
+      make: collectValues(cache, maxsize, flushOn !== undefined, flushing),
+    });
+    const flush = (): void | Promise<void> => {
+      if (flushing.flush === undefined)
+        throw collected.#template('flush', 'give collect a flushOn, a stream of the app');
+      return flushing.flush();
+    };
+    return Object.assign(collected, { flush });
+  }
+
+  /** Passes on values by their number: from `start` on, before `end`, every `step`th. In a process the stream ends there. See `operators/slice.ts`. */
+  slice(start: number, end?: number, step = 1): Stream<T, K> {
+    const sliced: Stream<T, K> = this.#derive<T>({
+      kind: 'slice',
+      endsByItself: true,
+      label: labelOf(start, end),
+      role: { ...passing, stateful: true },
+      make: slice(start, end, step, () => endByItself(sliced)),
+    });
+    return sliced;
+  }
+
+  /** Each value with the one before it. See `operators/pairwise.ts`. */
+  pairwise(): Stream<[T, T], K> {
+    return this.#derive<[T, T]>({ kind: 'pairwise', role: remembering, make: pairwise() });
+  }
+
+  /**
+   * Passes on values whose key (default: the value) was not among the last `maxsize` different ones (default 100,000, in an app 1,000). Objects are compared
+   * by identity. See `operators/unique.ts`.
+   */
+  unique(
+    options: {
+      readonly maxsize?: number | undefined;
+      readonly key?: ((value: T) => unknown) | undefined;
+      readonly name?: string | undefined;
+    } = {},
+  ): Stream<T, K> {
+    return this.#derive<T>({
+      kind: 'unique',
+      name: options.name,
+      label: labelOf(options.key),
+      role: { ...passing, stateful: true },
+      make: unique(options.key as ((value: unknown) => unknown) | undefined, options.maxsize),
+    });
+  }
+
+  /** Leaves out values that are the same as the one before, by `key` or by themselves. See `operators/distinct.ts`. */
+  distinct(
+    options: {
+      readonly key?: ((value: T) => unknown) | undefined;
+      readonly name?: string | undefined;
+    } = {},
+  ): Stream<T, K> {
+    return this.#derive<T>({
+      kind: 'distinct',
+      name: options.name,
+      label: labelOf(options.key),
+      role: { ...passing, stateful: true },
+      make: distinctValues(options.key as ((value: unknown) => unknown) | undefined),
+    });
+  }
+
+  /** Sends each value on so long after it came; up to `capacity` (default 10,000) are on their way. Only in a process. See `operators/delay.ts`. */
+  delay(by: Duration, options: { readonly capacity?: number | undefined } = {}): Stream<T, K> {
+    return this.#derive<T>({
+      kind: 'delay',
+      label: labelOf(by),
+      role: { ...passing, holds: byTheClock },
+      make: delay(by, options.capacity ?? 10_000),
+    });
+  }
+
+  /** Lets values on at least `interval` apart; `emit` waits for its turn. See `operators/rate-limit.ts`. */
+  rateLimit(interval: Duration): Stream<T, K> {
+    return this.#derive<T>({
+      kind: 'rateLimit',
+      label: labelOf(interval),
+      role: passing,
+      make: rateLimit(interval),
+    });
+  }
+
+  /** Passes on a value when no other has come for `quiet`. Only in a process. See `operators/debounce.ts`. */
+  debounce(quiet: Duration): Stream<T, K> {
+    return this.#derive<T>({
+      kind: 'debounce',
+      label: labelOf(quiet),
+      role: { ...passing, holds: byTheClock },
+      make: debounce(quiet),
+    });
+  }
+
+  /**
+   * Passes on a value and leaves out those within `interval` of it; with `trailing`, not in an app, the last of them goes on when the interval is over. See
+   * `operators/throttle.ts`.
+   */
+  throttle(
+    interval: Duration,
+    options: { readonly trailing?: boolean | undefined } = {},
+  ): Stream<T, K> {
+    const { trailing = false } = options;
+    return this.#derive<T>({
+      kind: 'throttle',
+      label: labelOf(interval),
+      role: {
+        ...passing,
+        stateful: true,
+        ...(trailing ? { holds: 'leave trailing out' } : {}),
+      },
+      make: throttle(interval, trailing),
+    });
+  }
+
+  /** The newest value whenever what is behind is ready for one; the last is never lost. Only in a process. See `operators/latest.ts`. */
+  latest(): Stream<T, K> {
+    return this.#derive<T>({
+      kind: 'latest',
+      role: {
+        ...passing,
+        holds:
+          'leave it out: a task reads no faster than it works, and a table has the newest row of each key',
+      },
+      make: latest(),
     });
   }
 
@@ -431,6 +797,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     };
     const buffered: Stream<T, K> = this.#derive<T>({
       kind: 'buffer',
+      label: labelOf(capacity),
       role: {
         ...passing,
         holds:
@@ -450,9 +817,159 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** What `op` makes of this stream: a place in the chain for operators that are not methods. */
-  pipe<R>(op: (stream: this) => R): R {
-    return op(this);
+  /** Tuples of one value of each stream: the first ones, the second ones, … An input holds up to `maxsize` (default 10). See `operators/zip.ts`. */
+  zip<U extends readonly unknown[]>(...others: Streams<U>): Stream<[T, ...U], K>;
+  zip<U extends readonly unknown[]>(
+    others: readonly [...Streams<U>],
+    options: { readonly maxsize?: number | undefined },
+  ): Stream<[T, ...U], K>;
+  zip(...given: unknown[]): Stream<unknown, K> {
+    const { streams, options } = joined('zip', this, given);
+    const zipped: Stream<unknown, K> = derive<unknown, K>(streams, {
+      kind: 'zip',
+      endsByItself: true,
+      role: remembering,
+      make: zip(streams.length, (options as { maxsize?: number }).maxsize ?? 10, () =>
+        endByItself(zipped),
+      ),
+    });
+    return zipped;
+  }
+
+  /** Each value of this stream once, with the newest of each of the others. See `operators/zip-latest.ts`. */
+  zipLatest<U extends readonly unknown[]>(...others: Streams<U>): Stream<[T, ...U], K> {
+    const { streams } = joined('zipLatest', this, others);
+    return derive<[T, ...U], K>(streams, {
+      kind: 'zipLatest',
+      role: remembering,
+      make: zipLatest(streams.length),
+    });
+  }
+
+  /**
+   * The newest value of each stream, as a tuple, whenever one comes: of any stream, or of those of `emitOn`. From when all have been seen. See
+   * `operators/combine-latest.ts`.
+   */
+  combineLatest<U extends readonly unknown[]>(...others: Streams<U>): Stream<[T, ...U], K>;
+  combineLatest<U extends readonly unknown[]>(
+    others: readonly [...Streams<U>],
+    options: CombineOptions,
+  ): Stream<[T, ...U], K>;
+  combineLatest(...given: unknown[]): Stream<unknown, K> {
+    const { streams, options } = joined('combineLatest', this, given);
+    return derive<unknown, K>(streams, {
+      kind: 'combineLatest',
+      role: remembering,
+      make: combineLatest(streams.length, placesOf((options as CombineOptions).emitOn, streams)),
+    });
+  }
+
+  /** The values of the newest stream among the values. Only in a process. See `operators/switch.ts`. */
+  switch<S extends Stream<unknown, unknown>>(this: Stream<S, K>): Stream<ValueOf<S>, K> {
+    return derive<ValueOf<S>, K>([this], {
+      kind: 'switch',
+      role: { ...changing, holds: innerStreams },
+      make: switchTo(),
+    });
+  }
+
+  /** The values of streams that are values, one stream after the other. Only in a process. See `operators/concat.ts`. */
+  concat<S extends Stream<unknown, unknown>>(this: Stream<S, K>): Stream<ValueOf<S>, K> {
+    return derive<ValueOf<S>, K>([this], {
+      kind: 'concat',
+      role: { ...changing, holds: innerStreams },
+      make: concat(),
+    });
+  }
+
+  /** The values of streams that are values, of up to `concurrency` (default 1,000) at once. Only in a process. See `operators/merge.ts`. */
+  merge<S extends Stream<unknown, unknown>>(
+    this: Stream<S, K>,
+    options: { readonly concurrency?: number | undefined } = {},
+  ): Stream<ValueOf<S>, K> {
+    return derive<ValueOf<S>, K>([this], {
+      kind: 'merge',
+      role: { ...changing, holds: innerStreams },
+      make: merge(options.concurrency ?? 1_000),
+    });
+  }
+
+  /**
+   * A stream for each key, up to `maxKeys` (default 10,000): a pair of key and stream at its first value, and the values of the key in that stream. Only in
+   * a process; to keep state per key is {@link Stream.groupBy}. See `operators/split.ts`.
+   */
+  split<S>(
+    key: (value: T) => S,
+    options: { readonly maxKeys?: number | undefined } = {},
+  ): Stream<readonly [S, Stream<T, K>], K> {
+    const live = this.#live;
+    return this.#derive<readonly [S, Stream<T, K>]>({
+      kind: 'split',
+      label: labelOf(key),
+      role: { ...changing, holds: 'use groupBy, behind which state is kept per key' },
+      make: split(key as (value: unknown) => unknown, options.maxKeys ?? 10_000, (id) => {
+        const node = sourceInProcess('split', { name: String(id), clock: live?.clock });
+        return { node, stream: new Stream<T, K>(node) };
+      }),
+    });
+  }
+
+  /** A stream for each predicate: of the values for which it is the first to give something true; `rest` has the others. See `operators/branch.ts`. */
+  branch<B extends Readonly<Record<string, (value: T) => unknown>>>(
+    branches: B,
+  ): { [N in keyof B | 'rest']: Stream<T, K> } {
+    const predicates = predicatesOf(branches);
+    const functions = predicates.map(([, predicate]) => predicate);
+    const one = (name: string, i: number): [string, Stream<T, K>] => [
+      name,
+      this.#derive<T>({
+        kind: 'branch',
+        name,
+        role: passing,
+        make: branch(functions.slice(0, i), functions[i]),
+      }),
+    ];
+    return Object.fromEntries([
+      ...predicates.map(([name], i) => one(name, i)),
+      one('rest', functions.length),
+    ]) as { [N in keyof B | 'rest']: Stream<T, K> };
+  }
+
+  /**
+   * What functions make of this stream, one after the other: a place in the chain for operators of your own, which are functions from a stream to a stream
+   * or to anything else.
+   */
+  pipe<A>(first: (stream: this) => A): A;
+  pipe<A, B>(first: (stream: this) => A, second: (a: A) => B): B;
+  pipe<A, B, C>(first: (stream: this) => A, second: (a: A) => B, third: (b: B) => C): C;
+  pipe<A, B, C, D>(
+    first: (stream: this) => A,
+    second: (a: A) => B,
+    third: (b: B) => C,
+    fourth: (c: C) => D,
+  ): D;
+  pipe<A, B, C, D, E>(
+    first: (stream: this) => A,
+    second: (a: A) => B,
+    third: (b: B) => C,
+    fourth: (c: C) => D,
+    fifth: (d: D) => E,
+  ): E;
+  pipe<A, B, C, D, E, F>(
+    first: (stream: this) => A,
+    second: (a: A) => B,
+    third: (b: B) => C,
+    fourth: (c: C) => D,
+    fifth: (d: D) => E,
+    sixth: (e: E) => F,
+  ): F;
+  pipe(...operators: ((from: never) => unknown)[]): unknown {
+    let result: unknown = this;
+    for (const operator of operators) {
+      checkFunction('pipe', operator);
+      result = operator(result as never);
+    }
+    return result;
   }
 
   /** Ends the chain: calls functions with each value, or sends it to topics and agents, in order. See `operators/sink.ts`. */
@@ -464,12 +981,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
       );
     const makers = targets.map((target) => ({ target, make: sink(target) }));
     const ends = makers.map(({ target, make }) =>
-      this.#derive({ kind: 'sink', role: { role: 'sink', target }, make }),
+      this.#derive({ kind: 'sink', label: labelOf(target), role: { role: 'sink', target }, make }),
     );
     const end = (): void => {
       for (const each of ends) each.destroy();
     };
-    return { upstream: this, destroy: end, [Symbol.dispose]: end };
+    return {
+      upstream: this,
+      destroy: end,
+      visualize: ((drawn?: VisualizeOptions) => this.visualize(drawn ?? {})) as Visualize,
+      [Symbol.dispose]: end,
+    };
   }
 
   /**
@@ -522,6 +1044,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return derive<T, unknown>([this], {
       kind: 'groupBy',
       name,
+      label: labelOf(by),
       role: { role: 'cut', name, key, partitions },
       make: groupBy(key),
     });
@@ -541,6 +1064,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   ): Stream<Change<K, V>, K> {
     return this.#derive<Change<K, V>>({
       kind: 'update',
+      label: labelOf(table),
       role: { role: 'table', table },
       make: update(
         table,
@@ -580,9 +1104,9 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   }
 
   /** Removes the edge to `downstream`, which may be connected again. Does nothing if there is none. `MR_TEMPLATE` as for `connect`. */
-  disconnect(downstream: Stream<T, unknown>): void {
+  disconnect(downstream: Stream<unknown, unknown>): void {
     const instead = 'declare what the app shall do from the start';
-    detach(this.#mustLive('disconnect', instead), downstream.#mustLive('disconnect', instead));
+    disconnect(this.#mustLive('disconnect', instead), downstream.#mustLive('disconnect', instead));
   }
 
   /**
@@ -614,12 +1138,59 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     await drain(this.#mustLive('drain', 'the app commits what is finished by itself'));
   }
 
+  /**
+   * What this operator and all behind it hold (states, open groups and windows, what buffers have), for {@link Stream.restore}. Values that are under way are
+   * not in it: `await drain()` first. It is data of this platform's structured clone: instances of classes become plain objects.
+   *
+   * @throws {@link MillraceError} `MR_ENCODE_FAILED` when a state holds functions or symbols; `MR_TEMPLATE` on the stream of a topic.
+   */
+  snapshot(): Uint8Array {
+    return snapshot(this.#mustLive('snapshot', 'the app commits the state of its operators'));
+  }
+
+  /**
+   * Puts what a snapshot holds in place of what this operator and all behind it hold. The graph must be declared in the same way as the one that it is of. Times
+   * that were running (of groups, windows, delays) go on from now.
+   *
+   * @throws {@link MillraceError} `MR_SNAPSHOT_INVALID` for other bytes, and a snapshot of another graph; `MR_TEMPLATE` on the stream of a topic.
+   */
+  restore(bytes: Uint8Array): void {
+    restore(this.#mustLive('restore', 'the app loads the state of its operators'), bytes);
+  }
+
+  /**
+   * A copy of what this operator holds: its state, or that of one key of a keyed stream. `undefined` where it holds nothing. Nothing changes.
+   *
+   * @throws {@link MillraceError} `MR_TEMPLATE` on the stream of a topic: put what you want to look at into a table.
+   */
+  peek(key?: Key): unknown {
+    return peek(this.#mustLive('peek', 'put what you want to look at into a table'), key);
+  }
+
   /** {@link Stream.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** `<map>`, or with a name `<map double>`. */
+  /**
+   * Draws the whole graph that this stream belongs to, with everything declared so far: as text in the language of Graphviz (`'dot'`, default) or
+   * Mermaid, or as an `<svg>` element (a promise). A node says what it does, and the name of its function or its size; an edge, its place
+   * among those that leave a node, if there are several. With `rates` also how many values have gone over it since the first such picture,
+   * and per second.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID`; `MR_TEMPLATE` for rates of the stream of a topic. For `'svg'` the package `@viz-js/viz` has
+   * to be installed, else the promise rejects with `MR_DEPENDENCY_MISSING`.
+   */
+  visualize(options: VisualizeOptions & { readonly format: 'svg' }): Promise<string>;
+  visualize(
+    options?: VisualizeOptions & { readonly format?: 'dot' | 'mermaid' | undefined },
+  ): string;
+  visualize(options: VisualizeOptions): string | Promise<string>;
+  visualize(options?: VisualizeOptions): string | Promise<string> {
+    return visualize(this['~node'], options);
+  }
+
+  /** `<map>`, or `<map double>` with its name, else that of its function or its size. */
   toString(): string {
     return this['~node'].toString();
   }
@@ -665,7 +1236,7 @@ export function derive<T, K>(
       'MR_TEMPLATE',
       `${description.kind} of ${nodes.join(' and ')}: some belong to an app, some to this process; send the values of the latter to a topic of the app`,
     );
-  return new Stream<T, K>(new LiveNode(live, description, first.scope));
+  return new Stream<T, K>(new LiveNode(live, description, first.clock));
 }
 
 /**
@@ -688,9 +1259,69 @@ export function nodeOf(stream: Stream<unknown, unknown>): GraphNode {
 
 function sourceInProcess(kind: string, { name, clock = systemClock() }: StreamOptions): LiveNode {
   const description = sourceNode(kind, null, name);
-  return new LiveNode([], description, processScope(clock));
+  return new LiveNode([], description, clock);
 }
 
 function distinct(streams: readonly Stream<unknown, unknown>[]): Stream<unknown, unknown>[] {
   return [...new Set(streams)];
+}
+
+/** A role that holds values by the clock if there is a time. */
+function timed<R extends object>(role: R, time: Duration | undefined, instead: string): R {
+  return time === undefined ? role : { ...role, holds: instead };
+}
+
+function gatheringOf(
+  options: Pick<KeepOptions<never>, 'key' | 'keep'>,
+): Gathering<Map<unknown, unknown>> {
+  const { key } = options;
+  if (key !== undefined) checkFunction('the key', key);
+  const kept: unknown = options.keep ?? 'first';
+  if (kept !== 'first' && kept !== 'last')
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `keep is ${kindOf(kept)}; give 'first' or 'last'`,
+      { details: { option: 'keep', value: kept } },
+    );
+  return onePerKey(key as ((value: unknown) => unknown) | undefined, kept);
+}
+
+/** Nothing comes out of a stream any more, as its operator says. */
+function endByItself(stream: Stream<unknown, unknown>): void {
+  const node = stream['~node'];
+  if (node instanceof LiveNode) closeByItself(node);
+}
+
+/** The streams that are joined, and the options: `(a, b)`, or `([a, b], options)`. */
+function joined(
+  what: string,
+  first: Stream<unknown, unknown>,
+  given: readonly unknown[],
+): { readonly streams: Stream<unknown, unknown>[]; readonly options: unknown } {
+  const [list, options] = Array.isArray(given[0]) ? [given[0], given[1] ?? {}] : [given, {}];
+  for (const other of list as unknown[])
+    if (!(other instanceof Stream))
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `${what} was given ${kindOf(other)}; give streams, and put constants in with map`,
+      );
+  return { streams: [first, ...(list as Stream<unknown, unknown>[])], options };
+}
+
+/** Which of the joined streams `emitOn` means. */
+function placesOf(
+  emitOn: CombineOptions['emitOn'],
+  streams: readonly Stream<unknown, unknown>[],
+): number[] | undefined {
+  if (emitOn === undefined) return undefined;
+  const asked: readonly unknown[] = Array.isArray(emitOn) ? emitOn : [emitOn];
+  return asked.flatMap((stream) => {
+    const places = streams.flatMap((each, i) => (each === stream ? [i] : []));
+    if (places.length > 0) return places;
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      `emitOn holds ${stream instanceof Stream ? stream.toString() : kindOf(stream)}, which is none of the streams that are combined; give one of those`,
+      { details: { option: 'emitOn' } },
+    );
+  });
 }

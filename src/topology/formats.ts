@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mermaidText } from '../stream/picture/mermaid-text.ts';
 import type { Topology } from './topology.ts';
 
 /** A topology as plain data; {@link topologyData} makes it. */
@@ -23,7 +24,9 @@ export interface TopologyData {
     readonly agents: readonly string[];
     /** Tables whose closed windows it passes on. */
     readonly closes: readonly string[];
-    /** Repartition topics that it writes. */
+    /** Tables whose changes it follows. */
+    readonly follows: readonly string[];
+    /** Topics that it writes by `groupBy` and `through`. */
     readonly feeds: readonly { readonly topic: string; readonly partitions: number }[];
   }[];
   /** Tables that only agents use have no place in a sub-topology. */
@@ -43,14 +46,15 @@ export function topologyData(topology: Topology): TopologyData {
       states: sub.states.map(({ name }) => name),
       agents: [...sub.agents],
       closes: sub.closed.map(({ table }) => table),
-      feeds: sub.cuts.map(({ topic, partitions }) => ({ topic, partitions })),
+      follows: sub.changes.map(({ table }) => table),
+      feeds: [...sub.cuts, ...sub.through].map(({ topic, partitions }) => ({ topic, partitions })),
     })),
     tables: [...topology.tables],
   };
 }
 
 /**
- * The topology as a flowchart of Mermaid: topics are cylinders on their side, sub-topologies boxes, tables databases.
+ * The topology as a flowchart of Mermaid: topics are boxes with double sides, sub-topologies boxes, agents round, tables databases.
  *
  * @see https://mermaid.js.org/syntax/flowchart.html
  */
@@ -63,13 +67,14 @@ export function topologyMermaid(topology: Topology): string {
     if (id === undefined) {
       id = `n${ids.size}`;
       ids.set(key, id);
-      lines.push(`  ${id}${shape(label(name))}`);
+      lines.push(`  ${id}${shape(mermaidText(name))}`);
     }
     return id;
   };
   const topic = (name: string): string => node('topic', name, (text) => `[["${text}"]]`);
   for (const sub of topologyData(topology).subTopologies) {
-    const box = node('sub', sub.name, (text) => `["${text}, ${sub.tasks} tasks"]`);
+    const tasks = `${sub.tasks} task${sub.tasks === 1 ? '' : 's'}`;
+    const box = node('sub', sub.name, (text) => `["${text}, ${tasks}"]`);
     for (const input of sub.inputs) lines.push(`  ${topic(input.topic)} --> ${box}`);
     for (const name of new Set([...sub.tables, ...sub.states]))
       lines.push(`  ${box} --- ${node('table', name, (text) => `[("${text}")]`)}`);
@@ -78,12 +83,4 @@ export function topologyMermaid(topology: Topology): string {
     for (const feed of sub.feeds) lines.push(`  ${box} --> ${topic(feed.topic)}`);
   }
   return lines.join('\n');
-}
-
-/** Names that reach here have passed `validName`, but states may be named by field names. */
-function label(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('"', '&quot;')
-    .replaceAll(/[\r\n]+/g, ' ');
 }

@@ -10,11 +10,6 @@ export function isAsynchronous(node: GraphNode): boolean {
   return node.kind === 'agent';
 }
 
-/** `<map>`, `<map double>`. */
-export function show({ kind, name }: GraphNode): string {
-  return name === undefined ? `<${kind}>` : `<${kind} ${name}>`;
-}
-
 /** Name of a table or topic as a node holds it. */
 export function nameOf(target: object): string {
   return 'name' in target ? String(target.name) : '';

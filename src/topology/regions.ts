@@ -10,10 +10,11 @@
  * @module
  */
 import { MillraceError } from '../core/errors.ts';
+import { showNode } from '../stream/graph.ts';
 import type { GraphNode } from '../stream/node.ts';
 import type { WindowShape } from '../window/definition.ts';
 import { joinChanges } from './change-regions.ts';
-import { isAsynchronous, nameOf, show } from './nodes.ts';
+import { isAsynchronous, nameOf } from './nodes.ts';
 import { checkParents, sourcesOf } from './sources.ts';
 
 /** What an app declared. */
@@ -159,7 +160,7 @@ function checkHolds(node: GraphNode): void {
   if (node.role.role !== 'operator' || node.role.holds === undefined) return;
   throw new MillraceError(
     'MR_TOPOLOGY_INVALID',
-    `${show(node)} on a stream of an app holds values back that a crash would lose, although they count as processed; ${node.role.holds}`,
+    `${showNode(node)} on a stream of an app holds values back that a crash would lose, although they count as processed; ${node.role.holds}`,
     { details: { kind: node.kind } },
   );
 }

@@ -4,9 +4,8 @@
  * @module
  */
 import { MillraceError } from '../core/errors.ts';
-import { reachable } from '../stream/graph.ts';
+import { reachable, showNode } from '../stream/graph.ts';
 import type { GraphNode } from '../stream/node.ts';
-import { show } from './nodes.ts';
 import type { AppGraph } from './regions.ts';
 
 /** The sources that the app declared. */
@@ -33,7 +32,7 @@ export function checkParents(graph: AppGraph, node: GraphNode): void {
   if (foreign === undefined) return;
   throw new MillraceError(
     'MR_TOPOLOGY_INVALID',
-    `${show(node)} mixes streams of app ${graph.app} with one of ${show(foreign)}, which belongs to another app; declare the topic in app ${graph.app} too, and use its stream`,
+    `${showNode(node)} mixes streams of app ${graph.app} with one of ${showNode(foreign)}, which belongs to another app; declare the topic in app ${graph.app} too, and use its stream`,
     { details: { kind: node.kind, source: foreign.name ?? foreign.kind } },
   );
 }

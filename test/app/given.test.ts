@@ -160,7 +160,7 @@ describe('something of the wrong kind', () => {
     [
       'dead letters without a topic',
       () => (deadLetter as Untyped)(),
-      /^deadLetter was given undefined; give a topic, or the name of one$/u,
+      /^deadLetter was given undefined; give a topic, the name of one, or in a process a stream$/u,
     ],
     [
       'a policy that was not called',

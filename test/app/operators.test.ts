@@ -337,7 +337,7 @@ describe('take', () => {
       await expect(app.start()).rejects.toMatchObject({
         code: 'MR_TOPOLOGY_INVALID',
         message:
-          '<take> on a stream of an app holds values back that a crash would lose, although they count as processed; leave within out, or take in an agent: stream.take(…)',
+          '<take 3> on a stream of an app holds values back that a crash would lose, although they count as processed; leave within out, or take in an agent: stream.take(…)',
       });
       const { app: other } = bench('other');
       numbers(other)

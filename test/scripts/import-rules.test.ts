@@ -5,7 +5,10 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { checkImports } from '../../scripts/lib/import-rules.ts';
 
-const manifest = JSON.stringify({ dependencies: { lmdb: '1', '@standard-schema/spec': '1' } });
+const manifest = JSON.stringify({
+  dependencies: { lmdb: '1', '@standard-schema/spec': '1' },
+  peerDependencies: { ws: '1' },
+});
 
 /** Runs the rules over a small tree and returns what it complains about. */
 function check(files: Readonly<Record<string, string>>): string[] {
@@ -43,6 +46,8 @@ test('a lawful tree passes', () => {
     'broker/groups/roster.ts': 'export const roster = 1;\n',
     'broker/log/groups.ts': "export { roster } from '../groups/roster.ts';\n",
     'testing/index.ts': "/** Twins. */\nexport { kv } from '../kv/simulated/store.ts';\n",
+    'connectors/websocket/ok.ts':
+      "import type { WebSocket } from 'ws';\nexport const load = async (): Promise<typeof WebSocket> => (await import('ws')).WebSocket;\n",
     'codec/schema.ts': "export type { StandardSchemaV1 } from '@standard-schema/spec';\n",
     'stream/prose.ts':
       "// import { x } from '../app/app.ts'; Date.now() is forbidden\n/* Math.random() */\nexport const text = 'never setTimeout(fn)' + `nor ${'Date.now'}`;\nexport const pattern = /['\"`]/;\nexport const later = (at: number): Date => new Date(at);\n",
@@ -130,6 +135,16 @@ test.each<[string, Record<string, string>, string]>([
     'a package of types as a value',
     { 'codec/b.ts': "import { x } from '@standard-schema/spec';\n" },
     'src/codec/b.ts:1: package @standard-schema/spec is for types: write `import type`',
+  ],
+  [
+    'an optional package that everybody would load',
+    { 'connectors/websocket/a.ts': "import { WebSocket } from 'ws';\n" },
+    'src/connectors/websocket/a.ts:1: package ws is optional: load it with import()',
+  ],
+  [
+    'a connector that uses another one',
+    { 'connectors/tcp/a.ts': "import { b } from '../http/b.ts';\n" },
+    'src/connectors/tcp/a.ts:1: driver connectors/tcp may not import driver connectors/http',
   ],
   [
     'a package that is not a dependency',

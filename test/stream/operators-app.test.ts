@@ -191,7 +191,7 @@ describe('through', () => {
 
   test('is not for streams in a process', () => {
     expect(() => new Stream<number>().map(String).through(topic('numbers'))).toThrow(
-      'through(numbers) on <map>, a stream of this process, which cannot go on in the tasks of an app; end it with sink(numbers)',
+      'through(numbers) on <map String>, a stream of this process, which cannot go on in the tasks of an app; end it with sink(numbers)',
     );
     expect(codeOf(() => new Stream<number>().through(topic('numbers')))).toBe('MR_NOT_IN_AN_APP');
   });

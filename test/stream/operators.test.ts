@@ -176,7 +176,7 @@ describe('accumulate', () => {
     expect(seen).toEqual([1, 7]);
   });
 
-  test('refuses promises as state, pairs that are none, and both shapes at once', () => {
+  test('refuses promises as state, and pairs that are none', () => {
     const source = new Stream<number>();
     const state = source.accumulate((async () => 1) as unknown as () => number, { start: 0 });
     into(state);
@@ -188,8 +188,19 @@ describe('accumulate', () => {
       expect(codeOf(() => source.emit(1))).toBe('MR_ARGUMENT_INVALID');
       pairs.destroy();
     }
-    const both = { start: 0, returnsState: true, withState: true } as const;
-    expect(codeOf(() => source.accumulate(() => [0, 0], both as never))).toBe('MR_OPTION_INVALID');
+  });
+
+  test('accumulate can pass on the state beside the output', async () => {
+    const pairs = Stream.from([1, 2, 3]).accumulate((sum, x) => [sum + x, `${x}`], {
+      start: 0,
+      returnsState: true,
+      withState: true,
+    });
+    expect(await pairs.toArray()).toEqual([
+      [1, '1'],
+      [3, '2'],
+      [6, '3'],
+    ]);
   });
 
   test('two operators never share the start value that they were given', () => {

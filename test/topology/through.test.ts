@@ -142,7 +142,7 @@ describe('operators that hold values back', () => {
     expectError(
       'MR_TOPOLOGY_INVALID',
       () => app.build(),
-      '<buffer> on a stream of an app holds values back that a crash would lose, although they count as processed; leave it out',
+      '<buffer 10> on a stream of an app holds values back that a crash would lose, although they count as processed; leave it out',
     );
   });
 

@@ -4,7 +4,8 @@
 import { MillraceError } from '../../core/errors.ts';
 import { checkFunction } from '../../core/given.ts';
 import { isPromise } from '../../core/types.ts';
-import type { MakeOperator } from '../operator.ts';
+import { NONE } from '../none.ts';
+import type { MakeOperator, OperatorState, Output, Receive } from '../operator.ts';
 import { startValue } from '../start-value.ts';
 
 /** What `fn` returns and what goes on. */
@@ -14,53 +15,70 @@ export type Accumulation =
   /** `fn` gives the new state; a pair of it and the result, which is the same, goes on. */
   | 'withState'
   /** `fn` gives the new state and what goes on. */
-  | 'returnsState';
-
-/** The state of an `accumulate` that has seen no value. It is never stored. */
-const NONE: unique symbol = Symbol('millrace.accumulate.none');
+  | 'returnsState'
+  /** `fn` gives the new state and a result; both go on. */
+  | 'both';
 
 /**
- * Folds values into a state. Without `start` the first value becomes the state and goes on as it is.
+ * Folds values into a state. Without `start` the first value becomes the state and goes on as it is. A value of `resetOn` puts the state back to
+ * the start: that of its key, or all of it if it has none.
  *
  * - *Order*: kept.
  * - *Back-pressure*: none of its own; `fn` is synchronous.
  * - *State*: one value per key of a keyed stream, else one. Unchanged by a value for which `fn` throws; changed by one that fails further down.
  * - *Delivery*: each value once.
  *
+ * @param resets Whether there is a second input, that of `resetOn`.
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a start value that cannot be copied, see `start-value.ts`.
  */
 export function accumulate(
   fn: (state: unknown, value: unknown) => unknown,
   start: { readonly value: unknown } | undefined,
   shape: Accumulation,
+  resets = false,
 ): MakeOperator {
   checkFunction('accumulate', fn);
   const first: () => unknown = start === undefined ? () => NONE : startValue(start.value);
-  if (shape === 'returnsState') return splitting(fn, first);
   return (output, scope) => {
     const state = scope.state(first);
-    return (value, event) => {
-      const before = state.get(event);
-      const after = before === NONE ? value : fn(before, value);
-      if (isPromise(after)) throw asynchronous();
-      state.set(event, after);
-      return output.next(shape === 'state' ? after : [after, after], event);
-    };
+    const receive =
+      shape === 'returnsState' || shape === 'both'
+        ? splitting(fn, state, output, shape === 'both')
+        : folding(fn, state, output, shape === 'withState');
+    return resets ? { inputs: [receive, (_value, event) => state.reset(event)] } : receive;
   };
+}
+
+function folding(
+  fn: (state: unknown, value: unknown) => unknown,
+  state: OperatorState<unknown>,
+  output: Output,
+  pairs: boolean,
+): Receive {
+  const fold: Receive = (value, event) => {
+    const before = state.get(event);
+    const after = before === NONE ? value : fn(before, value);
+    if (typeof after === 'object' && isPromise(after)) throw asynchronous();
+    state.set(event, after);
+    return output.next(after, event);
+  };
+  if (!pairs) return fold;
+  const next: Output = output;
+  return folding(fn, state, { next: (after, event) => next.next([after, after], event) }, false);
 }
 
 function splitting(
   fn: (state: unknown, value: unknown) => unknown,
-  first: () => unknown,
-): MakeOperator {
-  return (output, scope) => {
-    const state = scope.state(first);
-    return (value, event) => {
-      const pair = fn(state.get(event), value);
-      if (!Array.isArray(pair)) throw isPromise(pair) ? asynchronous() : noPair(pair);
-      state.set(event, pair[0]);
-      return output.next(pair[1], event);
-    };
+  state: OperatorState<unknown>,
+  output: Output,
+  both: boolean,
+): Receive {
+  return (value, event) => {
+    const before = state.get(event);
+    const pair = before === NONE ? [value, value] : fn(before, value);
+    if (!Array.isArray(pair)) throw isPromise(pair) ? asynchronous() : noPair(pair);
+    state.set(event, pair[0]);
+    return output.next(both ? [pair[0], pair[1]] : pair[1], event);
   };
 }
 

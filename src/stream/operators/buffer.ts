@@ -6,8 +6,10 @@ import type { EventCell } from '../../core/event.ts';
 import { Detached } from '../detached.ts';
 import { Fifo } from '../fifo.ts';
 import type { Work } from '../in-flight.ts';
+import { loadedEvent, savedEvent } from '../kept-event.ts';
+import type { SavedEvent } from '../kept-event.ts';
 import { Backlog } from '../lane.ts';
-import type { MakeOperator, Operator, Output, Receive } from '../operator.ts';
+import type { MakeOperator, Memory, Operator, Output, Receive } from '../operator.ts';
 
 /** Largest capacity. */
 const MAX_CAPACITY = 2 ** 24;
@@ -44,8 +46,27 @@ interface Held {
   readonly work: Work;
 }
 
+interface SavedValue {
+  readonly value: unknown;
+  readonly event: SavedEvent | null;
+}
+
 class Buffered implements Operator {
   readonly detached: Detached = new Detached();
+  /** What is under way behind it is not in a snapshot. */
+  readonly memory: Memory = {
+    save: () =>
+      this.#queue
+        .values()
+        .map(({ value, event }): SavedValue => ({ value, event: savedEvent(event) })),
+    load: (saved) => {
+      for (const { work } of this.#queue.clear()) work.done();
+      for (const { value, event } of saved as SavedValue[])
+        this.#queue.add({ value, event: loadedEvent(event), work: this.detached.begin() });
+      if (this.#underWay === 0) this.#limit = this.#atOnce();
+      this.#sendQueued();
+    },
+  };
   readonly inputs: readonly Receive[];
   readonly #output: Output;
   readonly #capacity: number;
@@ -129,7 +150,7 @@ class Buffered implements Operator {
       work.done();
       this.#sendQueued();
     };
-    pending.then(finished, (error: unknown) => {
+    this.detached.sending(pending).then(finished, (error: unknown) => {
       this.detached.fail(error);
       finished();
     });

@@ -18,13 +18,17 @@ import type { MakeOperator, Receive } from '../operator.ts';
 export function filter(predicate: (value: unknown) => unknown): MakeOperator {
   checkFunction('filter', predicate);
   return (output) => {
+    let busy = false;
     const receive: Receive = (value, event) => {
-      if (lane.busy) return lane.wait(value, event);
+      if (busy) return lane.wait(value, event);
       const passes = predicate(value);
+      if (passes === true) return output.next(value, event);
+      if (passes === false) return;
       if (isPromise(passes)) return lane.hold(passes, value, event);
       if (passes) return output.next(value, event);
     };
-    const lane = new Lane('filter', receive, (passes, value, event) =>
+    const mark = (now: boolean): void => void (busy = now);
+    const lane = new Lane('filter', mark, receive, (passes, value, event) =>
       passes ? output.next(value, event) : undefined,
     );
     return { inputs: [receive], close: () => lane.close() };

@@ -17,12 +17,14 @@ import type { MakeOperator, Output, Receive } from '../operator.ts';
  */
 export function flatten(): MakeOperator {
   return (output) => {
+    let busy = false;
     const receive: Receive = (value, event) => {
-      if (lane.busy) return lane.wait(value, event);
+      if (busy) return lane.wait(value, event);
       const pending = sendAll(value, event, output);
       return pending === undefined ? undefined : lane.hold(pending, value, event);
     };
-    const lane = new Lane('flatten', receive, () => undefined);
+    const mark = (now: boolean): void => void (busy = now);
+    const lane = new Lane('flatten', mark, receive, () => undefined);
     return { inputs: [receive], close: () => lane.close() };
   };
 }

@@ -48,13 +48,17 @@ export function map(fn: (value: unknown) => unknown, options: Concurrency = {}):
 
 function oneAtATime(fn: (value: unknown) => unknown): MakeOperator {
   return (output) => {
+    let busy = false;
     const receive: Receive = (value, event) => {
-      if (lane.busy) return lane.wait(value, event);
+      if (busy) return lane.wait(value, event);
       const result = fn(value);
       if (isPromise(result)) return lane.hold(result, value, event);
       return output.next(result, event);
     };
-    const lane = new Lane('map', receive, (result, _value, event) => output.next(result, event));
+    const mark = (now: boolean): void => void (busy = now);
+    const lane = new Lane('map', mark, receive, (result, _value, event) =>
+      output.next(result, event),
+    );
     return { inputs: [receive], close: () => lane.close() };
   };
 }

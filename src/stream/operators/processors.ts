@@ -17,13 +17,15 @@ import type { MakeOperator, Receive } from '../operator.ts';
 export function processors(fns: readonly ((value: unknown) => unknown)[]): MakeOperator {
   for (const fn of fns) checkFunction('processors', fn);
   return (output) => {
+    let busy = false;
     const receive: Receive = (value, event) => {
-      if (lane.busy) return lane.wait(value, event);
+      if (busy) return lane.wait(value, event);
       const result = inTurn(fns, value, 0);
       if (isPromise(result)) return lane.hold(result, value, event);
       return output.next(result, event);
     };
-    const lane = new Lane('processors', receive, (result, _value, event) =>
+    const mark = (now: boolean): void => void (busy = now);
+    const lane = new Lane('processors', mark, receive, (result, _value, event) =>
       output.next(result, event),
     );
     return { inputs: [receive], close: () => lane.close() };

@@ -26,12 +26,16 @@ export function sink(target: unknown): MakeOperator {
     );
   const fn = target as (value: unknown) => unknown;
   return () => {
+    let busy = false;
     const receive: Receive = (value, event) => {
-      if (lane.busy) return lane.wait(value, event);
+      if (busy) return lane.wait(value, event);
       const result = fn(value);
-      return isPromise(result) ? lane.hold(result, value, event) : undefined;
+      return result !== undefined && isPromise(result)
+        ? lane.hold(result, value, event)
+        : undefined;
     };
-    const lane = new Lane('sink', receive, () => undefined);
+    const mark = (now: boolean): void => void (busy = now);
+    const lane = new Lane('sink', mark, receive, () => undefined);
     return { inputs: [receive], close: () => lane.close() };
   };
 }

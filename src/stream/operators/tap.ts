@@ -17,13 +17,17 @@ import type { MakeOperator, Receive } from '../operator.ts';
 export function tap(fn: (value: unknown) => unknown): MakeOperator {
   checkFunction('tap', fn);
   return (output) => {
+    let busy = false;
     const receive: Receive = (value, event) => {
-      if (lane.busy) return lane.wait(value, event);
+      if (busy) return lane.wait(value, event);
       const result = fn(value);
       if (isPromise(result)) return lane.hold(result, value, event);
       return output.next(value, event);
     };
-    const lane = new Lane('tap', receive, (_result, value, event) => output.next(value, event));
+    const mark = (now: boolean): void => void (busy = now);
+    const lane = new Lane('tap', mark, receive, (_result, value, event) =>
+      output.next(value, event),
+    );
     return { inputs: [receive], close: () => lane.close() };
   };
 }

@@ -12,5 +12,8 @@ import type { MakeOperator } from '../operator.ts';
  * - *Delivery*: each value once, as it came.
  */
 export function union(): MakeOperator {
-  return (output) => (value, event) => output.next(value, event);
+  return (output) => ({
+    inputs: [(value, event) => output.next(value, event)],
+    passesThrough: true,
+  });
 }
