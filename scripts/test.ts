@@ -6,6 +6,7 @@
  * - `docs`: the programs in the documents (`doc-tests.ts`).
  * - `faults`: `test/faults`, kills, fuzz and other long ones, one file after another. `MILLRACE_SEED` replays the choices of a run,
  *   `MILLRACE_KILLS` (100) and `MILLRACE_STORM_SECONDS` (20) say how long the longest ones go on.
+ * - `kafka`: `test/kafka`, on a real broker; see `test/kafka/setup.ts`.
  *
  * Run: `node scripts/test.ts <tier...>`. The last line is `N passed, N failed`, with `, N skipped` when there are any.
  * A runner that crashes counts as one failure, and so does a tier without a test: a renamed folder must not look green.
@@ -15,12 +16,12 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 import { addTallies, emptyTally, tallyLine } from './lib/tally.ts';
 import type { Tally } from './lib/tally.ts';
 
-type Tier = 'unit' | 'types' | 'docs' | 'faults';
-const tiers: readonly string[] = ['unit', 'types', 'docs', 'faults'] satisfies Tier[];
+type Tier = 'unit' | 'types' | 'docs' | 'faults' | 'kafka';
+const tiers: readonly string[] = ['unit', 'types', 'docs', 'faults', 'kafka'] satisfies Tier[];
 
 /** What this script reads of vitest's JSON report. */
 interface VitestReport {
@@ -104,7 +105,8 @@ function failure(reason: string): Tally {
 
 function tierOf(path: string): Tier {
   if (path.endsWith('.test-d.ts')) return 'types';
-  return relative(resolve('test/faults'), path).startsWith('..') ? 'unit' : 'faults';
+  const [folder] = relative(resolve('test'), path).split(sep);
+  return folder === 'faults' || folder === 'kafka' ? folder : 'unit';
 }
 
 function readJson(file: string): unknown {
