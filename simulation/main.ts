@@ -3,7 +3,7 @@
  * for what must never be so. The same seed is the same run, everywhere.
  *
  * Options: `--seeds N` (default 2,000) from `--seed S` (default 1), `--scenario <name>` instead of all in turn, `--tell` tells the story of the
- * one seed, `--mutants` runs code with known mistakes instead, each of which must be found within `--seeds` (then 5,000):
+ * one seed, `--trace` prints what is left of each run, for comparisons between machines; `--mutants` runs code with known mistakes instead, each of which must be found within `--seeds` (then 5,000):
  * all of them, or those of `--only <name,…>`.
  *
  * A seed that fails is told as a story, with as few faults as it needs, and becomes a test in `test/issues`.
@@ -26,6 +26,7 @@ const { values: args } = parseArgs({
     seed: { type: 'string', default: '1' },
     scenario: { type: 'string' },
     tell: { type: 'boolean', default: false },
+    trace: { type: 'boolean', default: false },
     mutants: { type: 'boolean', default: false },
     only: { type: 'string' },
     mutant: { type: 'string' },
@@ -57,6 +58,14 @@ async function lookForViolations(seeds: number): Promise<number> {
     for (const line of lines) console.log(line);
     console.log(`trace ${(hash >>> 0).toString(16)}`);
     return violation === undefined ? 0 : 1;
+  }
+  if (args.trace) {
+    for (let at = seed; at < seed + seeds; at++) {
+      const scenario = scenarioOf(at, args.scenario);
+      const { hash, steps } = await fromMacrotask(() => run({ seed: at, scenario }));
+      console.log(`${at} ${scenario.name} ${steps} ${(hash >>> 0).toString(16)}`);
+    }
+    return 0;
   }
   const failed: Parameters<typeof shrink>[] = [];
   const before = process.cpuUsage();

@@ -22,8 +22,11 @@ export class Machine implements Owner {
   readonly #heirs: (() => void)[] = [];
   dead = false;
   paused = false;
-  /** How far its wall clock is off. */
-  jumpMs = 0;
+  /** When it was woken last. */
+  wokeMs = 0;
+  /** How far its wall clock is off, and was at most. */
+  #jumpMs = 0;
+  #mostJumpMs = 0;
 
   constructor(schedule: Schedule, number: number, name: string, seed: number) {
     this.#schedule = schedule;
@@ -32,7 +35,7 @@ export class Machine implements Owner {
     this.random = seededRandom(seed);
     this.clock = {
       boot: 'simulated',
-      now: () => Math.floor(START_MS + schedule.nowMs + this.jumpMs),
+      now: () => Math.floor(START_MS + schedule.nowMs + this.#jumpMs),
       monotonic: () => schedule.nowMs,
       turn: () => new Promise((resolve) => void schedule.soon(this, 'turn', resolve)),
       setTimer: (delayMs, fn): Timer => {
@@ -58,6 +61,7 @@ export class Machine implements Owner {
   /** As SIGCONT does: what has completed meanwhile is heard of now. */
   wake(): void {
     this.paused = false;
+    this.wokeMs = this.#schedule.nowMs;
     for (const item of this.#held.splice(0)) this.#schedule.again(item, this.#schedule.latency());
   }
 
@@ -67,6 +71,17 @@ export class Machine implements Owner {
     this.dead = true;
     this.#held.length = 0;
     for (const inherit of this.#heirs.splice(0)) inherit();
+  }
+
+  /** Its wall clock is set. */
+  jump(byMs: number): void {
+    this.#jumpMs += byMs;
+    this.#mostJumpMs = Math.max(this.#mostJumpMs, this.#jumpMs);
+  }
+
+  /** The latest that its wall clock can have shown. */
+  get latestMs(): number {
+    return START_MS + this.#schedule.nowMs + this.#mostJumpMs;
   }
 
   onDeath(inherit: () => void): void {

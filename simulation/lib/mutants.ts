@@ -300,6 +300,72 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'sends-not-awaited',
+    mistake: 'at-least-once, positions are stored before what was sent in front of them',
+    edits: [
+      {
+        file: task,
+        find: '      await this.#sending;\n      // Whoever looks',
+        replace: '      // Whoever looks',
+      },
+    ],
+  },
+  {
+    name: 'failed-sends-forgotten',
+    mistake: 'at-least-once, a task goes on when what it has sent could not be stored',
+    edits: [
+      {
+        file: task,
+        find: 'if (this.#life !== life || this.#unsent === life)\n        throw this.#failure ?? life.abort.signal.reason;',
+        replace: 'this.#failure = undefined;',
+      },
+    ],
+  },
+  {
+    name: 'leader-to-the-end',
+    mistake: 'the leader goes on while it gives its task back, and afterwards',
+    edits: [
+      {
+        file: 'src/app/leader.ts',
+        find: 'if ([revoked, released, lost].some((ids) => ids.includes(this.#task as string))) this.#end();',
+        replace: 'if (lost.includes(this.#task)) this.#end();',
+      },
+    ],
+  },
+  {
+    name: 'ask-without-end',
+    mistake: 'a question without an answer is waited for beyond its time',
+    edits: [
+      {
+        file: 'src/app/ask.ts',
+        find: '() => fail(this.#tooLate(agent, timeoutMs))',
+        replace: '() => undefined',
+      },
+    ],
+  },
+  {
+    name: 'retention-too-early',
+    mistake: 'records are deleted as soon as they are older than a round of housekeeping',
+    edits: [
+      {
+        file: retention,
+        find: '-Infinity : now - keep.retentionMs;',
+        replace: '-Infinity : now;',
+      },
+    ],
+  },
+  {
+    name: 'compaction-of-the-last',
+    mistake: 'compaction drops the last record of a key as well',
+    edits: [
+      {
+        file: 'src/broker/log/compaction.ts',
+        find: 'if ((last.get(name) ?? -1) > view.baseOffset + i) return false;',
+        replace: 'if ((last.get(name) ?? -1) >= view.baseOffset + i) return false;',
+      },
+    ],
+  },
 ];
 
 /** Has the modules that are loaded from now on come with a mistake. @throws when there is no such mutant. */

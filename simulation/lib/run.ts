@@ -5,16 +5,18 @@
  */
 import { partitionOf } from '../../src/codec/partition.ts';
 import { seededRandom } from '../../src/core/random.ts';
+import type { Random } from '../../src/core/random.ts';
 import type { DiskFault } from './disk.ts';
 import { drain } from './drain.ts';
 import { drawFaults, faultText } from './faults.ts';
 import type { Fault } from './faults.ts';
+import type { Rows } from './fold.ts';
 import { fenced } from './guard.ts';
 import { Machine } from './machine.ts';
 import type { MessageFault } from './network.ts';
+import { large } from './scenario.ts';
 import type { Ending, Input, Scenario, Sizes } from './scenario.ts';
-import { checkState, recovered, storesOf } from './state-check.ts';
-import type { Rows } from './state-check.ts';
+import { checkState, recovered } from './state-check.ts';
 import { Violation } from './violation.ts';
 import { FIRST_EVENT_MS, World } from './world.ts';
 import type { Slot } from './world.ts';
@@ -24,9 +26,9 @@ const LIVE_MS = 60_000;
 /** Steps of a run; beyond that something goes in circles. */
 const MOST_STEPS = 60_000;
 /** How long a run goes on when everything is done, for what comes too much. Virtual. */
-const AFTER_MS = 150;
-/** How far faults reach into a run. */
-const FAULT_STEPS = 300;
+const AFTER_MS = 80;
+/** Of how many runs one is large, whatever the scenario. */
+const LARGE = 25;
 const WORKERS = 3;
 
 export interface RunOptions {
@@ -77,13 +79,14 @@ class Run {
   constructor({ seed, scenario, faults, tell }: RunOptions) {
     const draw = seededRandom(mix(seed, 1));
     const random = seededRandom(mix(seed, 2));
+    const scale = draw.below(LARGE) === 0 ? large : scenario.scale;
     const exact = draw.below(4) > 0;
     this.#seed = seed;
     this.#scenario = scenario;
     this.#sizes = {
       exact,
-      events: 4 + draw.below(24),
-      partitions: [1, 2, 2, 3][draw.below(4)] ?? 2,
+      events: between(scale.events, draw),
+      partitions: oneOf(scale.partitions, draw),
       graceMs: 400,
       disorderMs: exact ? 300 : 900,
       gapMs: 1 + draw.below(20),
@@ -100,14 +103,14 @@ class Run {
       maintainEveryMs: 150 + draw.below(1_500),
     };
     const tempo = {
-      fastMs: [0.05, 0.5, 3][draw.below(3)] as number,
-      slowMs: [2, 20, 100][draw.below(3)] as number,
-      slow: [0.02, 0.1, 0.3][draw.below(3)] as number,
+      fastMs: oneOf([0.05, 0.5, 3], draw),
+      slowMs: oneOf([2, 20, 100], draw),
+      slow: oneOf([0.02, 0.1, 0.3], draw),
     };
-    this.#workers = 1 + draw.below(2);
-    const pollMs = [100, 500, 2_000][draw.below(3)] as number;
+    this.#workers = oneOf(scale.workers, draw);
+    const pollMs = oneOf([100, 500, 2_000], draw);
     this.#faults =
-      faults ?? drawFaults(seededRandom(mix(seed, 4)), WORKERS + 1, FAULT_STEPS, leaseMs);
+      faults ?? drawFaults(seededRandom(mix(seed, 4)), WORKERS + 1, scale.faultSteps, leaseMs);
     this.#timed = this.#faults.filter((fault) => fault.kind !== 'disk');
     const world: World = new World({
       scenario,
@@ -174,7 +177,9 @@ class Run {
         this.#hit(fault);
         doneMs = Infinity;
       }
-      if (doneMs === Infinity && this.#looked !== this.#progress && this.#done()) {
+      if (this.#looked === this.#progress) continue;
+      if (!this.#done()) doneMs = Infinity;
+      else if (doneMs === Infinity) {
         this.#next = this.#timed.length;
         doneMs = schedule.nowMs;
       }
@@ -183,8 +188,8 @@ class Run {
 
   /** What may have brought the end. */
   get #progress(): number {
-    const { watch, loaded } = this.#world;
-    return watch.commits * 2 + (loaded ? 1 : 0);
+    const { watch, loaded, facts } = this.#world;
+    return (watch.commits + facts.length) * 2 + (loaded ? 1 : 0);
   }
 
   #looked = -1;
@@ -240,7 +245,7 @@ class Run {
         if (slot !== undefined) world.start(slot);
         break;
       case 'jump':
-        if (machine !== undefined) machine.jumpMs += fault.byMs;
+        machine?.jump(fault.byMs);
         break;
       case 'cut':
         if (machine !== undefined) world.network.cut(machine);
@@ -288,15 +293,16 @@ class Run {
   }
 
   #ending(): Ending {
-    const { values, watch } = this.#world;
+    const { values, watch, facts } = this.#world;
     return {
+      facts,
       inputs: this.#inputs,
       sizes: this.#sizes,
       values: (topic) => values.get(topic) ?? [],
       rows: (table) => {
         const rows: Rows = new Map();
         for (const fold of watch.folds.values())
-          for (const [key, value] of storesOf(fold).get(table) ?? []) rows.set(key, value);
+          for (const [key, value] of fold.stores.get(table) ?? []) rows.set(key, value);
         return rows;
       },
       late: (table) => {
@@ -333,7 +339,7 @@ class Run {
     const broker = await world.open(observer);
     for (const { id, stateId } of world.watch.tasks.values()) {
       const fold = world.watch.foldOf(id);
-      const stores: ReadonlyMap<string, Rows> = fold === undefined ? new Map() : storesOf(fold);
+      const stores: ReadonlyMap<string, Rows> = fold?.stores ?? new Map();
       const state = await recovered(broker, world.group, id, stateId);
       checkState(`the recovered task ${id}`, state, stores);
       for (const { machine, worker } of world.workers) {
@@ -346,7 +352,7 @@ class Run {
   }
 }
 
-function drawInputs(sizes: Sizes, draw: { below(below: number): number }): Input[] {
+function drawInputs(sizes: Sizes, draw: Random): Input[] {
   const { events, partitions, disorderMs } = sizes;
   const inputs: Input[] = [];
   let time = FIRST_EVENT_MS;
@@ -370,6 +376,15 @@ function userOf(partition: number, partitions: number): string {
     const user = `end${i}`;
     if (partitionOf(Buffer.from(user), partitions) === partition) return user;
   }
+}
+
+function oneOf<T>(choices: readonly T[], draw: Random): T {
+  return choices[draw.below(choices.length)] as T;
+}
+
+/** From the least to the most, both included. */
+function between([least, most]: readonly [number, number], draw: Random): number {
+  return least + draw.below(most - least + 1);
 }
 
 function asViolation(error: unknown): Violation {

@@ -30,8 +30,21 @@ export interface Sizes {
   readonly concurrency: number;
 }
 
+/** Something that code of an app has seen, for the check at the end. */
+export interface Fact {
+  /** The process, as it is now: whether it is dead, and when it was woken last. */
+  readonly by: { readonly dead: boolean; readonly wokeMs: number };
+  /** Virtual time. */
+  readonly atMs: number;
+  readonly fact: unknown;
+}
+
 /** What an app is declared with. */
 export interface Setting {
+  /** Notes a fact. */
+  readonly note: (fact: unknown) => void;
+  /** Tells that this process does now what only the leader may do. */
+  readonly leads: () => void;
   readonly sizes: Sizes;
   readonly clock: Clock;
   readonly random: Random;
@@ -45,6 +58,8 @@ export interface Declared {
 
 /** What is known at the end of a run. */
 export interface Ending {
+  /** What was noted, in its order. */
+  readonly facts: readonly Fact[];
   /** What was sent, in any order. */
   readonly inputs: readonly Input[];
   readonly sizes: Sizes;
@@ -56,14 +71,45 @@ export interface Ending {
   readonly late: (table: string) => number;
 }
 
+/** What sizes are drawn from: the least and the most. */
+export interface Scale {
+  readonly events: readonly [number, number];
+  /** One of them. */
+  readonly partitions: readonly number[];
+  /** How many of the workers run at first: one of them. */
+  readonly workers: readonly number[];
+  /** How far faults reach into a run. */
+  readonly faultSteps: number;
+}
+
+/** Runs of some hundred steps. */
+export const large: Scale = {
+  events: [4, 27],
+  partitions: [1, 2, 2, 3],
+  workers: [1, 2],
+  faultSteps: 300,
+};
+
+/** A run that is over soon: most mistakes need little, and more seeds find more than longer ones. */
+export const small: Scale = {
+  events: [3, 9],
+  partitions: [1, 1, 2],
+  workers: [1, 1, 2],
+  faultSteps: 120,
+};
+
 export interface Scenario {
   readonly name: string;
+  /** Of most runs; one in 25 is {@link large} in any case. */
+  readonly scale: Scale;
   /** Of its app. */
   readonly group: string;
   declare(setting: Setting): Declared;
   /** Topics in which no two records may have the same name, and the name of a record. */
   readonly once: Readonly<Record<string, (value: never) => string>>;
-  /** How many records each of them has in the end; `undefined`: any number. */
+  /** Topics whose records may come again, and the name of a record. */
+  readonly often?: Readonly<Record<string, (value: never) => string>>;
+  /** Whether everything has come of what was sent. */
   complete(ending: Ending): boolean;
   /** @throws Violation for what should be otherwise. */
   check(ending: Ending): void;

@@ -4,7 +4,10 @@
  * @module
  */
 import { agents } from '../scenarios/agents.ts';
+import { asked } from '../scenarios/asked.ts';
 import { joined } from '../scenarios/joined.ts';
+import { kept } from '../scenarios/kept.ts';
+import { relaxed } from '../scenarios/relaxed.ts';
 import { standard } from '../scenarios/standard.ts';
 import { fromMacrotask } from './drain.ts';
 import { run } from './run.ts';
@@ -13,7 +16,7 @@ import type { Scenario } from './scenario.ts';
 import { Violation } from './violation.ts';
 
 /** Every scenario; seeds take turns. */
-export const scenarios: readonly Scenario[] = [standard, agents, joined];
+export const scenarios: readonly Scenario[] = [standard, agents, joined, relaxed, asked, kept];
 
 /** Of how many seeds one is run twice. */
 const TWICE = 50;

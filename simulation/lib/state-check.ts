@@ -8,27 +8,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Broker } from '../../src/broker/broker.ts';
 import { msgpack } from '../../src/codec/msgpack.ts';
 import { recover } from '../../src/state/recovery.ts';
-import { readRow } from '../../src/state/row-key.ts';
 import type { TaskState } from '../../src/state/task-state.ts';
 import { changelogTopic } from '../../src/topology/topology.ts';
-import type { Fold } from './fold.ts';
+import type { Rows } from './fold.ts';
 import { Violation } from './violation.ts';
-
-/** Rows of a store by key, or by `key@start`. */
-export type Rows = Map<string, unknown>;
-
-/** The rows of a fold, by store. */
-export function storesOf(fold: Fold): Map<string, Rows> {
-  const stores = new Map<string, Rows>();
-  for (const [name, value] of fold.rows) {
-    const { store, start, key } = readRow(Buffer.from(name, 'latin1'));
-    let rows = stores.get(store);
-    if (rows === undefined) stores.set(store, (rows = new Map()));
-    const text = Buffer.from(key).toString();
-    rows.set(Number.isNaN(start) ? text : `${text}@${start}`, msgpack.decode(value));
-  }
-  return stores;
-}
 
 /** @throws Violation when the rows of `state` are others. */
 export function checkState(

@@ -11,8 +11,11 @@ import type { Overlay } from '../../src/kv/overlay.ts';
 import { decodeMeta } from '../../src/runtime/meta.ts';
 import type { TaskMeta } from '../../src/runtime/meta.ts';
 import { changelogTopic } from '../../src/topology/topology.ts';
+import { Compacted } from './compacted.ts';
+import type { WrittenFrame } from './compacted.ts';
 import { Fold } from './fold.ts';
 import type { Machine } from './machine.ts';
+import { Reigns } from './reigns.ts';
 import { Violation } from './violation.ts';
 
 export interface SeenTopic {
@@ -26,6 +29,10 @@ interface SeenPartition {
   readonly partition: number;
   start: number;
   end: number;
+  /** Of a topic that is compacted. */
+  compacted: Compacted | undefined;
+  /** Of a topic whose records have an age: when its frames came. */
+  readonly received: { readonly end: number; readonly atMs: number }[];
 }
 
 /** The last that was seen of a task. */
@@ -49,6 +56,7 @@ export interface WatchEvents {
 export class Watch {
   readonly tasks: Map<string, SeenTask> = new Map();
   readonly folds: Map<string, Fold> = new Map();
+  readonly reigns: Reigns = new Reigns();
   readonly #events: WatchEvents;
   readonly #topics = new Map<number, SeenTopic>();
   readonly #byName = new Map<string, SeenTopic>();
@@ -92,7 +100,7 @@ export class Watch {
     if (frames.length > 0) this.#frames(frames);
     for (const [name, value] of tasks) this.#task(name, value, by);
     for (const [name, value] of heads) this.#checkpoint(name, value);
-    if (ends.length > 0) this.#floors(ends);
+    if (ends.length > 0) this.#floors(ends, by);
   }
 
   /** Whether every task has committed everything there is to read. */
@@ -135,20 +143,28 @@ export class Watch {
   }
 
   #end(name: string, value: Uint8Array): void {
-    const bytes = Buffer.from(name, 'latin1');
-    const [id, partition] = [bytes.readUInt32BE(0), bytes.readUInt16BE(4)];
+    const id = wordOf(name, 0);
+    const number = partitionOf(name);
+    const partition = number % 65_536;
     const topic = this.#topics.get(id);
     if (topic === undefined)
       throw new Violation('topics', `ends of topic ${id}, which is not there`);
     const { start, end } = decodeEnds(value, () => `the ends of ${topic.name}[${partition}]`);
-    const before = this.#partitions.get(numberOf(id, partition));
+    const before = this.#partitions.get(number);
     if (before === undefined) {
       if (start !== 0 || end !== 0)
         throw new Violation(
           'offsets',
           `${topic.name}[${partition}] begins with ${start} to ${end}`,
         );
-      this.#partitions.set(numberOf(id, partition), { topic, partition, start, end });
+      this.#partitions.set(number, {
+        topic,
+        partition,
+        start,
+        end,
+        compacted: undefined,
+        received: [],
+      });
       return;
     }
     if (end < before.end || start < before.start || start > end)
@@ -158,22 +174,31 @@ export class Watch {
       );
     before.start = start;
     // The end is that of the frames, which are looked at next.
-    this.#expected.set(numberOf(id, partition), end);
+    this.#expected.set(number, end);
   }
 
   readonly #expected = new Map<number, number>();
 
   #frames(frames: [string, Uint8Array | undefined][]): void {
-    for (const [name, value] of frames.toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-      if (value === undefined) continue;
-      const bytes = Buffer.from(name, 'latin1');
-      const number = numberOf(bytes.readUInt32BE(0), bytes.readUInt16BE(4));
-      const base = bytes.readUInt32BE(6) * 2 ** 32 + bytes.readUInt32BE(10);
+    if (frames.length > 1) frames.sort(([a], [b]) => (a < b ? -1 : 1));
+    const rewritten = new Map<SeenPartition, WrittenFrame[]>();
+    for (const [name, value] of frames) {
+      const number = partitionOf(name);
+      const base = wordOf(name, 6) * 2 ** 32 + wordOf(name, 10);
       const seen = this.#partitions.get(number);
       if (seen === undefined) throw new Violation('topics', 'a frame of no partition');
       const { topic, partition } = seen;
+      const { keep } = topic.spec;
       // Compaction writes frames anew where they were.
-      if (base < seen.end && topic.spec.keep?.compact === true) continue;
+      if (base < seen.end && keep?.compact === true && base >= seen.start) {
+        const home = homeOf(topic.id, partition);
+        const frame = value && FrameView.open(value, topic.name, partition, base, home);
+        const list = rewritten.get(seen);
+        if (list === undefined) rewritten.set(seen, [{ base, frame }]);
+        else list.push({ base, frame });
+        continue;
+      }
+      if (value === undefined) continue;
       if (base !== seen.end)
         throw new Violation(
           'offsets',
@@ -182,8 +207,15 @@ export class Watch {
       const frame = FrameView.open(value, topic.name, partition, base, homeOf(topic.id, partition));
       seen.end = frame.end;
       if (topic.spec.role === 'changelog') this.#fold(topic, partition).apply(frame);
+      if (keep?.compact === true) {
+        seen.compacted ??= new Compacted(`${topic.name}[${partition}]`);
+        seen.compacted.appended(frame);
+      }
+      if (typeof keep?.retentionMs === 'number')
+        seen.received.push({ end: frame.end, atMs: frame.receivedAt });
       if (!frame.control) this.#events.appended(topic, frame, partition);
     }
+    for (const [{ compacted }, written] of rewritten) compacted?.rewritten(written);
     for (const [number, end] of this.#expected) {
       const seen = this.#partitions.get(number);
       if (seen !== undefined && seen.end !== end)
@@ -252,6 +284,7 @@ export class Watch {
         : row.meta
           ? decodeMeta(payload, id)
           : undefined;
+    this.#reign(id, before, epoch, owner, by);
     if (before === undefined) {
       if (positions.length > 0)
         throw new Violation('positions', `task ${id} begins with positions`);
@@ -294,6 +327,25 @@ export class Watch {
     this.tasks.set(name, { id, epoch, owner, stateId, positions, meta });
   }
 
+  #reign(
+    id: string,
+    before: SeenTask | undefined,
+    epoch: number,
+    owner: string | null,
+    by: Machine,
+  ): void {
+    const last = before?.owner ?? null;
+    if (last === owner && before?.epoch === epoch) return;
+    const from = last === null ? undefined : this.#members.get(last);
+    if (last !== null && from !== undefined) {
+      // Whoever finds its own lease over is told of that only when it is written.
+      const given = from === by.number && this.#present.has(last);
+      this.reigns.ended(id, from, given ? 'given' : 'taken', by.clock.monotonic());
+    }
+    const to = owner === null ? undefined : this.#members.get(owner);
+    if (to !== undefined) this.reigns.began(id, to, epoch);
+  }
+
   #positions(id: string, before: readonly Position[], after: readonly Position[]): void {
     for (const { topic, partition, offset } of before) {
       const now = after.find((at) => at.topic === topic && at.partition === partition);
@@ -328,9 +380,8 @@ export class Watch {
 
   /** A checkpoint covers what is committed, and nothing in front of it may be missing from the changelog. */
   #checkpoint(name: string, value: Uint8Array): void {
-    const bytes = Buffer.from(name, 'latin1');
-    if (bytes[4] !== 0) return;
-    const stateId = bytes.readUInt32BE(0);
+    if (name.charCodeAt(4) !== 0) return;
+    const stateId = wordOf(name, 0);
     const head = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     const [position, writes] = [head.readDoubleLE(4), head.readDoubleLE(12)];
     const before = this.#checkpoints.get(stateId);
@@ -343,12 +394,20 @@ export class Watch {
   }
 
   /** Nothing may be deleted that somebody has yet to read. */
-  #floors(ends: readonly [string, Uint8Array][]): void {
+  #floors(ends: readonly [string, Uint8Array][], by: Machine): void {
     for (const [name] of ends) {
-      const bytes = Buffer.from(name, 'latin1');
-      const seen = this.#partitions.get(numberOf(bytes.readUInt32BE(0), bytes.readUInt16BE(4)));
+      const seen = this.#partitions.get(partitionOf(name));
       if (seen === undefined || seen.start === 0) continue;
-      const { topic, partition, start } = seen;
+      const { topic, partition, start, received } = seen;
+      const { retentionMs = null } = topic.spec.keep ?? {};
+      while (received[0] !== undefined && received[0].end <= start) {
+        const { atMs, end } = received.shift() as { readonly atMs: number; readonly end: number };
+        if (retentionMs === null || atMs < by.latestMs - retentionMs) continue;
+        throw new Violation(
+          'retention',
+          `${by.name} deletes ${topic.name}[${partition}] up to ${end}, which is only ${Math.round(by.latestMs - atMs)} ms old`,
+        );
+      }
       if (topic.spec.role === 'repartition')
         for (const { id, positions } of this.tasks.values())
           for (const at of positions)
@@ -407,6 +466,17 @@ function samePositions(a: readonly Position[], b: readonly Position[]): boolean 
       );
     })
   );
+}
+
+/** Four bytes of a key, as a number. */
+function wordOf(name: string, at: number): number {
+  const high = name.charCodeAt(at) * 256 + name.charCodeAt(at + 1);
+  return high * 65_536 + name.charCodeAt(at + 2) * 256 + name.charCodeAt(at + 3);
+}
+
+/** The partition that the key of a frame, or of ends, begins with. */
+function partitionOf(name: string): number {
+  return numberOf(wordOf(name, 0), name.charCodeAt(4) * 256 + name.charCodeAt(5));
 }
 
 function numberOf(topicId: number, partition: number): number {

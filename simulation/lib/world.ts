@@ -17,7 +17,7 @@ import { Machine, START_MS } from './machine.ts';
 import { Network } from './network.ts';
 import type { MessageFault } from './network.ts';
 import { Schedule } from './schedule.ts';
-import type { Declared, Input, Scenario, Sizes } from './scenario.ts';
+import type { Declared, Fact, Input, Scenario, Sizes } from './scenario.ts';
 import { Violation } from './violation.ts';
 import { Watch } from './watch.ts';
 import type { SeenTopic } from './watch.ts';
@@ -76,6 +76,8 @@ export class World {
   readonly watch: Watch;
   readonly slots: Slot[] = [];
   readonly values: Map<string, unknown[]> = new Map();
+  /** What code of the app has noted. */
+  readonly facts: Fact[] = [];
   /** When something went wrong last: for a while processes may fail for reasons outside. */
   lastFaultMs = 0;
   loaded = false;
@@ -224,6 +226,11 @@ export class World {
       sizes,
       clock,
       random,
+      note: (fact) => {
+        this.facts.push({ by: machine, atMs: this.schedule.nowMs, fact });
+        if (this.telling) this.tell(`${machine.name} notes ${JSON.stringify(fact)}`);
+      },
+      leads: () => this.#leads(machine),
       options: {
         broker: 'memory:simulation',
         clock,
@@ -308,19 +315,34 @@ export class World {
     machine.die();
   }
 
+  /** A job of the leader. It cannot throw to us: what jobs throw is their app's. */
+  #leads(machine: Machine): void {
+    try {
+      this.watch.reigns.check(machine);
+    } catch (error) {
+      this.violation ??= error;
+    }
+  }
+
   #appended(topic: SeenTopic, frame: FrameView, partition: number): void {
-    const name = (this.#options.scenario.once as Record<string, (value: unknown) => string>)[
-      topic.name
-    ];
+    const { once: names, often = {} } = this.#options.scenario;
+    const known = names[topic.name];
+    const name = (known ?? often[topic.name]) as ((value: unknown) => string) | undefined;
     if (name === undefined) return;
     let list = this.values.get(topic.name);
-    let once = this.#once.get(topic.name);
     if (list === undefined) this.values.set(topic.name, (list = []));
-    if (once === undefined) this.#once.set(topic.name, (once = new Map()));
     const values = valuesOf(frame);
-    values.forEach((value, i) => {
-      const id = name(value);
-      const offset = frame.baseOffset + i;
+    list.push(...values);
+    if (known !== undefined) this.#checkOnce(topic, values.map(name), frame.baseOffset, partition);
+    if (this.telling)
+      this.tell(`${topic.name}[${partition}] gets ${values.map((value) => name(value)).join(' ')}`);
+  }
+
+  #checkOnce(topic: SeenTopic, names: readonly string[], base: number, partition: number): void {
+    let once = this.#once.get(topic.name);
+    if (once === undefined) this.#once.set(topic.name, (once = new Map()));
+    names.forEach((id, i) => {
+      const offset = base + i;
       const before = once.get(id);
       if (before !== undefined)
         throw new Violation(
@@ -328,10 +350,7 @@ export class World {
           `${topic.name} has ${id} twice, at ${before} and ${offset} of partition ${partition}`,
         );
       once.set(id, offset);
-      list.push(value);
     });
-    if (this.telling)
-      this.tell(`${topic.name}[${partition}] gets ${values.map((value) => name(value)).join(' ')}`);
   }
 }
 

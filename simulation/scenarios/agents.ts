@@ -7,6 +7,7 @@
 import { App, deadLetter, retry, unchecked } from '../../src/index.ts';
 import { sleep } from '../../src/core/clock.ts';
 import { equal, sorted, sumBy } from '../lib/expect.ts';
+import { large } from '../lib/scenario.ts';
 import type { Declared, Ending, Input, Scenario, Setting } from '../lib/scenario.ts';
 
 /** Tries of an event that fails now and then: more than it ever needs. */
@@ -84,6 +85,7 @@ function isBad({ id, item }: Input): boolean {
 
 export const agents: Scenario = {
   name: 'agents',
+  scale: large,
   group: 'works',
   declare,
   once: {

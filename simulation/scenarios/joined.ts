@@ -6,6 +6,7 @@
  */
 import { App, unchecked } from '../../src/index.ts';
 import { equal, sorted, sumBy } from '../lib/expect.ts';
+import { large } from '../lib/scenario.ts';
 import type { Declared, Ending, Input, Scenario, Setting } from '../lib/scenario.ts';
 
 const SIZE_MS = 600;
@@ -71,6 +72,7 @@ function declare({ sizes, options }: Setting): Declared {
 
 export const joined: Scenario = {
   name: 'joined',
+  scale: large,
   group: 'pairs',
   declare,
   once: {

@@ -7,6 +7,7 @@
 import { App, unchecked } from '../../src/index.ts';
 import { sleep } from '../../src/core/clock.ts';
 import { equal, sorted, sumBy } from '../lib/expect.ts';
+import { small } from '../lib/scenario.ts';
 import type { Declared, Ending, Input, Scenario, Setting } from '../lib/scenario.ts';
 
 const WINDOW_MS = 500;
@@ -71,6 +72,7 @@ function declare({ sizes, clock, random, options }: Setting): Declared {
 
 export const standard: Scenario = {
   name: 'standard',
+  scale: small,
   group: 'shop',
   declare,
   once: {

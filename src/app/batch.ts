@@ -27,17 +27,22 @@ export interface SendOptions {
   readonly headers?: Headers | undefined;
 }
 
-/** Collects records of one topic into one frame per partition. */
+/** Collects records of one topic into frames. */
 export class Batch {
   readonly #format: TopicFormat;
   readonly #builders: (FrameBuilder | undefined)[];
   readonly #keys = new KeyInterner(KEYS);
+  /** Full ones, in front of what is being built, and how many records of each partition are in them. */
+  #closed: Outgoing[] = [];
+  #closedBytes = 0;
+  readonly #closedCounts: number[];
   #count = 0;
   #turn = 0;
 
   constructor(format: TopicFormat) {
     this.#format = format;
     this.#builders = Array.from({ length: format.partitions });
+    this.#closedCounts = Array.from({ length: format.partitions }, () => 0);
   }
 
   get count(): number {
@@ -45,7 +50,7 @@ export class Batch {
   }
 
   get bytes(): number {
-    let bytes = 0;
+    let bytes = this.#closedBytes;
     for (const builder of this.#builders) bytes += builder?.bytes ?? 0;
     return bytes;
   }
@@ -79,17 +84,27 @@ export class Batch {
     const now = timestamp ?? (format.timestamp === undefined ? clock.now() : 0);
     addRecord(builder, format, value, ref, now, timestamp !== undefined, options?.headers ?? null);
     this.#count++;
+    if (builder.full) this.#close(partition, builder);
     return partition;
+  }
+
+  #close(partition: number, builder: FrameBuilder): void {
+    this.#closedBytes += builder.bytes;
+    this.#closedCounts[partition] = this.countOf(partition);
+    this.#closed.push({ topic: this.#format.topic, partition, frame: builder.build() });
   }
 
   /** Records added to a partition so far. */
   countOf(partition: number): number {
-    return this.#builders[partition]?.count ?? 0;
+    return (this.#closedCounts[partition] ?? 0) + (this.#builders[partition]?.count ?? 0);
   }
 
-  /** The frames, at most one per partition; the batch is empty afterwards. */
+  /** The frames, those of a partition in the order of its records; the batch is empty afterwards. */
   take(): Outgoing[] {
-    const out: Outgoing[] = [];
+    const out = this.#closed;
+    this.#closed = [];
+    this.#closedBytes = 0;
+    this.#closedCounts.fill(0);
     this.#builders.forEach((builder, partition) => {
       if (builder !== undefined && builder.count > 0)
         out.push({ topic: this.#format.topic, partition, frame: builder.build() });

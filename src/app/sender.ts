@@ -102,6 +102,7 @@ export class Sender {
       const broker = await this.#broker();
       const placed = (await broker.append(frames)) ?? [];
       for (const { partition, index, resolve } of waiting) {
+        // The first of several: an append places those of a partition one behind the other.
         const at = placed[frames.findIndex((frame) => frame.partition === partition)];
         resolve({
           topic: this.#format.topic,

@@ -28,6 +28,11 @@ const NULL: Uint8Array = Buffer.from('null');
 /** Room that a codec finds for a value, at least. */
 const VALUE_ROOM = 512;
 
+/** A frame of several records that is full: about seven pages of the store, so that one small record more does not take it beyond eight. */
+const FULL_BYTES = 28 * 1024;
+/** What a record takes in the index, at most. */
+const INDEX_BYTES = 14;
+
 /** Headers of a record that is added. */
 export type RecordHeaders = Headers | StoredHeaders | null;
 
@@ -60,6 +65,14 @@ export class FrameBuilder {
   /** Bytes of keys, values and headers so far. */
   get bytes(): number {
     return this.#keyBytes + this.#valueBytes + (this.#headers?.used ?? 0);
+  }
+
+  /**
+   * Whether it is time to build this frame and to begin the next one. The store keeps a frame in one piece: where many large ones come and go,
+   * what is free is cut up until none of them fits, and the file grows for hours.
+   */
+  get full(): boolean {
+    return this.bytes + this.#count * INDEX_BYTES >= FULL_BYTES;
   }
 
   /** Whether values are added with {@link FrameBuilder.addText}. */

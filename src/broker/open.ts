@@ -16,6 +16,7 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf, MillraceError } from '../core/errors.ts';
 import { validName } from '../core/names.ts';
 import type { Random } from '../core/random.ts';
+import { redactUrl } from '../core/redact.ts';
 import type { Broker } from './broker.ts';
 import type { SharedStores } from './shared-stores.ts';
 
@@ -56,32 +57,6 @@ export function placeOf(url: string): { readonly directory: string } | { readonl
   if (scheme.toLowerCase() === 'file') return { directory: directoryOf(url, rest) };
   if (scheme.toLowerCase() !== 'memory') throw invalid(url, 'it names no directory');
   return { memory: memoryName(url, rest) };
-}
-
-/**
- * The URL without what may be secret: user, password, query and fragment. For errors, logs and pictures. Where it is not sure
- * what belongs to a password, everything but the scheme goes.
- */
-export function redactUrl(url: string): string {
-  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0] ?? '';
-  if (/^(?:file|memory):$/i.test(scheme)) return redactPlace(scheme, url.slice(scheme.length));
-  if (!url.includes('@')) return url.replace(/[?#].*$/s, '').slice(0, 1024);
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (
-    parsed === undefined ||
-    parsed.host === '' ||
-    (parsed.pathname + parsed.search + parsed.hash).includes('@')
-  )
-    return `${scheme}***`;
-  return `${parsed.protocol}//***@${parsed.host}${parsed.pathname}`.slice(0, 1024);
-}
-
-/** A path is shown as it is, unless it is written as part of a proper URL, or looks like the rest of one. */
-function redactPlace(scheme: string, rest: string): string {
-  const memory = scheme.toLowerCase() === 'memory:';
-  if (!memory && !rest.startsWith('//')) return (scheme + rest).slice(0, 1024);
-  if (rest.includes('@') && (memory || !rest.startsWith('///'))) return `${scheme}***`;
-  return (scheme + rest.replace(/[?#].*$/s, '')).slice(0, 1024);
 }
 
 async function openFile(url: string, rest: string, context: OpenBrokerContext): Promise<Broker> {

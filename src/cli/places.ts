@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import type { App } from '../app/app.ts';
 import type { AppParts } from '../app/parts.ts';
 import type { Broker } from '../broker/broker.ts';
-import { openBroker, placeOf, redactUrl } from '../broker/open.ts';
+import { openBroker, placeOf } from '../broker/open.ts';
 import { MillraceError } from '../core/errors.ts';
+import { redactUrl } from '../core/redact.ts';
 import { loadApp } from './load.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -10,6 +10,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Clock } from '../core/clock.ts';
 import { MillraceError } from '../core/errors.ts';
 import type { LogFields, Logger, LogLevel } from '../core/log.ts';
+import { optionalPackage } from '../core/optional-package.ts';
 import { scrub, scrubText } from './scrub.ts';
 
 /** How lines look: `'pretty'` for people, `'json'` for machines. */
@@ -85,22 +86,19 @@ export async function createLogger(options: LoggerOptions = {}): Promise<Logger>
 
 /** Loaded only where people read: a service in production never needs it. */
 async function readable(stream: DestinationStream, color: boolean): Promise<DestinationStream> {
-  try {
-    const { prettyFactory } = await import('pino-pretty');
-    const pretty = prettyFactory({
-      colorize: color,
-      translateTime: 'SYS:HH:MM:ss.l',
-      errorLikeObjectKeys: ['error'],
-      singleLine: true,
-    });
-    return { write: (line) => stream.write(pretty(JSON.parse(line))) };
-  } catch (error) {
-    throw new MillraceError(
-      'MR_DEPENDENCY_MISSING',
-      "pino-pretty cannot be loaded, which readable log lines need; install it with npm install pino-pretty, or use the format 'json'",
-      { domain: 'external', cause: error, details: { package: 'pino-pretty' } },
-    );
-  }
+  const { prettyFactory } = await optionalPackage(
+    'pino-pretty',
+    'readable log lines need',
+    async () => await import('pino-pretty'),
+    "use the format 'json'",
+  );
+  const pretty = prettyFactory({
+    colorize: color,
+    translateTime: 'SYS:HH:MM:ss.l',
+    errorLikeObjectKeys: ['error'],
+    singleLine: true,
+  });
+  return { write: (line) => stream.write(pretty(JSON.parse(line))) };
 }
 
 function forgiving(stream: LogStream): DestinationStream {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { redactUrl } from '../broker/open.ts';
 import { MillraceError } from '../core/errors.ts';
+import { redactUrl } from '../core/redact.ts';
 
 /** Levels of objects that are written out; what lies deeper is named by its type. */
 const MAX_DEPTH = 6;

@@ -79,11 +79,11 @@ export interface SourceContext<in T> {
    *
    * @throws what {@link Stream.emit} throws.
    */
-  emit(value: T): void | Promise<void>;
+  readonly emit: (value: T) => void | Promise<void>;
   /** Aborts when no more values are wanted: the stream is closed or destroyed, or nobody listens any more. */
   readonly signal: AbortSignal;
   /** Says that the source is open: it listens, is connected. Default: when the function returns. */
-  opened(): void;
+  readonly opened: () => void;
 }
 
 /** A source with values of its own. It begins when somebody listens, and closes the stream behind the last value. */

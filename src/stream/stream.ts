@@ -80,7 +80,7 @@ import type { EventView } from './stream-event.ts';
 export interface StreamOptions {
   /** For pictures and errors. */
   readonly name?: string | undefined;
-  /** @internal The time of operators behind it. Default: the platform's clock. */
+  /** The time of the operators behind it: a `VirtualClock` in tests. Default: the platform's clock. */
   readonly clock?: Clock | undefined;
 }
 
@@ -235,8 +235,8 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * What an operator or the iterable throws ends the stream, and rejects iterators, `toArray` and `drain`; if there are none, it is an
    * unhandled rejection.
    */
-  static from<T>(values: Iterable<T> | AsyncIterable<T>): Stream<T> {
-    const node = sourceInProcess('from', {});
+  static from<T>(values: Iterable<T> | AsyncIterable<T>, options: StreamOptions = {}): Stream<T> {
+    const node = sourceInProcess('from', options);
     node.feed = Feed.of(node, values);
     return new Stream<T>(node);
   }

@@ -18,6 +18,7 @@ import { SharedStores } from '../../src/broker/shared-stores.ts';
 import type { StateCheck, VerifyProgress, VerifyReport } from '../../src/broker/verify-report.ts';
 import { verifyDirectory } from '../../src/broker/verify.ts';
 import { VirtualClock } from '../../src/core/clock.ts';
+import { MillraceError } from '../../src/core/errors.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import type { Kv, KvReader, KvTransaction } from '../../src/kv/kv.ts';
 import { simulatedKv } from '../../src/kv/simulated/simulated.ts';
@@ -196,6 +197,53 @@ const damages: [
     (txn) => txn.put('state', stateRow(77), Uint8Array.of(1)),
     ['orphan', 'state 77', /no task/],
   ],
+  // As pages of one table that were taken for pages of another have them.
+  [
+    'a key among the frames that is of no frame',
+    (txn) => txn.put('frames', textKey('ids'), Uint8Array.of(1)),
+    ['row', 'table frames', /ids is no key of this table/],
+  ],
+  [
+    'a key of no frame within a partition',
+    (txn) => txn.put('frames', Buffer.concat([frameKey(1, 0, 2), Buffer.of(0)]), Uint8Array.of(1)),
+    ['frame', 't[0]', /a key among its frames is of none/],
+  ],
+  [
+    'a short key in front of a partition',
+    (txn) => txn.put('frames', Buffer.concat([partitionKey(1, 0), Buffer.of(0)]), Uint8Array.of(1)),
+    ['row', 'table frames', /is no key of this table/],
+  ],
+  [
+    'an offset that cannot be counted on from',
+    (txn) => txn.put('frames', frameKey(1, 1, 2 ** 53), Uint8Array.of(1)),
+    ['row', 'table frames', /is no key of this table/],
+    ['frame', 't[1]', /a key among its frames is of none/],
+  ],
+  [
+    'frames of the last partition that there could be',
+    (txn) => txn.put('frames', frameKey(0xffff_ffff, 0xffff, 0), Uint8Array.of(1)),
+    ['orphan', 'frames of 4294967295[65535]', /no topic/],
+  ],
+  [
+    'a key among the ends that is of no partition',
+    (txn) => txn.put('ends', textKey('g'), Uint8Array.of(1)),
+    ['row', 'table ends', /g is no key of this table/],
+  ],
+  [
+    'a key of no state',
+    (txn) => txn.put('state', textKey('g'), Uint8Array.of(1)),
+    ['row', 'table state', /g is no key of this table/],
+  ],
+  [
+    'the last state that there could be',
+    (txn) => txn.put('state', stateRow(0xffff_ffff), Uint8Array.of(1)),
+    ['orphan', 'state 4294967295', /no task/],
+  ],
+  [
+    'a note of what is to be deleted',
+    (txn) => txn.put('meta', textKey('garbage:g'), encodeRow({})),
+    ['row', 'garbage:g', /what is to be deleted/],
+  ],
   [
     'a row of a checkpoint',
     (txn) => txn.put('state', stateRow(1), Uint8Array.of(2)),
@@ -250,6 +298,27 @@ test('a row that only a walk comes upon is a problem', async () => {
   }
   await broker.close();
 });
+
+test.each(['meta', 'frames', 'ends', 'tasks', 'groups', 'producers', 'state'])(
+  'a table that cannot be walked is a problem: %s',
+  async (table) => {
+    const { kv, broker } = await sound();
+    const torn = new MillraceError('MR_CORRUPT', 'its keys are out of order', {
+      domain: 'external',
+    });
+    const damaged: KvReader = {
+      get: (from, key) => kv.get(from, key),
+      range: (from, range) => {
+        if (from === table) throw torn;
+        return kv.range(from, range);
+      },
+    };
+    const { ok, problems } = await verifyLog(damaged, { url, clock, state });
+    expect(ok).toBe(false);
+    expect(problems.map(({ text }) => text)).toContain(torn.message);
+    await broker.close();
+  },
+);
 
 test('what a group will find deleted is a warning, what never was there is not', async () => {
   const { kv, broker } = await sound();

@@ -143,6 +143,20 @@ describe('httpServer', () => {
     await expect(post(port, 'late')).rejects.toThrow();
   });
 
+  test('a body that is still decoded when it is closed is answered with 503', async () => {
+    const { fn, values: decoding, open } = gate();
+    const source = httpServer({ port: 0, decode: (body) => fn(body) });
+    const values = into(source);
+    await source.start();
+    const answer = post(source.port, 'a');
+    await until(() => decoding.length === 1);
+    const closing = source.close();
+    open();
+    expect((await answer).status).toBe(503);
+    await closing;
+    expect(values).toEqual([]);
+  });
+
   test('a client that leaves in the middle of its body does no harm', async () => {
     const source = httpServer({ port: 0, decode: String });
     const values = into(source);

@@ -1,15 +1,15 @@
 /**
  * Loss of power under the real store: all that it writes is recorded, disks are made of what could have been left at some moment, and opened.
  *
- * Covered: every write and sync of `data.mdb` by one process, cut anywhere, chains of losses, and that the names of the file and its directory
- * are synced. Not covered: a device that lies about syncs, sectors that are torn or damaged themselves, several writing processes, and what a
- * file system does to its own structures.
+ * Covered: every write and sync of `data.mdb` and of its copies by one process, cut anywhere, also while it takes checkpoints, compacts a topic, is
+ * copied, or is replaced by a smaller file; changes of names; chains of losses. Not covered: a device that lies about syncs, sectors that are torn
+ * or damaged themselves, several writing processes, and what a file system does to its own structures.
  *
  * `MILLRACE_POWER_LOSSES` says how many disks, `MILLRACE_SEED` which.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { TestContext } from 'vitest';
@@ -18,10 +18,10 @@ import { systemClock } from '../../src/core/clock.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import type { Random } from '../../src/core/random.ts';
 import { withDirectory } from '../broker/log-over.ts';
-import { heard, nothingTold } from './power-loss-content.ts';
+import { heard, nothingTold, STORE } from './power-loss-content.ts';
 import type { Told } from './power-loss-content.ts';
-import { imageOf, linesOf, readRecord } from './support/disk-record.ts';
-import type { DiskEvent, DiskImage } from './support/disk-record.ts';
+import { imageOf, linesOf, readRecord, wholeImage } from './support/disk-record.ts';
+import type { DiskEvent, DiskImage, Files } from './support/disk-record.ts';
 import { preload } from './support/preload.ts';
 
 const LOSSES = Number(process.env['MILLRACE_POWER_LOSSES'] ?? 200);
@@ -36,10 +36,23 @@ const FORGOTTEN_WRITES = 40;
 const child = fileURLToPath(new URL('power-loss-child.ts', import.meta.url));
 const checker = fileURLToPath(new URL('power-loss-check.ts', import.meta.url));
 
-/** A directory as a loss of power has left it, and what it must hold. */
+/** A disk as a loss of power has left it, and what it must hold. */
 interface Start {
-  readonly disk: Buffer;
+  readonly files: Files;
   readonly told: Told;
+}
+
+const nothing: Start = { files: new Map(), told: nothingTold };
+const storeFile = `${STORE}/data.mdb`;
+
+function writeFiles(directory: string, files: Files): void {
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory);
+  for (const [path, bytes] of files) {
+    const file = join(directory, path);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(file, bytes);
+  }
 }
 
 interface Cut {
@@ -50,15 +63,11 @@ interface Cut {
 type Result = { readonly found: Told } | { readonly wrong: string };
 
 /** Runs the child on a copy of `start` and returns what it did to the disk. */
-function record(library: string, home: string, start: Start | undefined): DiskEvent[] {
-  const directory = join(home, 'data');
+function record(library: string, home: string, start: Start): DiskEvent[] {
+  const directory = join(home, 'disk');
   const file = join(home, 'record');
-  rmSync(directory, { recursive: true, force: true });
+  writeFiles(directory, start.files);
   rmSync(file, { force: true });
-  if (start !== undefined) {
-    mkdirSync(directory, { mode: 0o700 });
-    writeFileSync(join(directory, 'data.mdb'), start.disk);
-  }
   const { signal, stderr } = spawnSync(process.execPath, [child, directory, String(LINES)], {
     encoding: 'utf8',
     env: {
@@ -71,19 +80,17 @@ function record(library: string, home: string, start: Start | undefined): DiskEv
   expect(signal, stderr).toBe('SIGKILL');
   const events = readRecord(file);
   expect(events.filter(({ kind }) => kind === 'unknown')).toHaveLength(0);
+  // Nothing was done past the recorder.
+  for (const [path, bytes] of wholeImage(start.files, events))
+    expect(readFileSync(join(directory, path)).equals(bytes), path).toBe(true);
   return events;
 }
 
-function cutAnywhere(
-  start: Start | undefined,
-  events: readonly DiskEvent[],
-  random: Random,
-  forgets = 0,
-): Cut {
+function cutAnywhere(start: Start, events: readonly DiskEvent[], random: Random, forgets = 0): Cut {
   const cut = forgets > 0 ? events.length : random.below(events.length + 1);
   return {
-    image: imageOf(start?.disk ?? Buffer.alloc(0), events, cut, random, forgets),
-    told: heard(start?.told ?? nothingTold, linesOf(events, cut)),
+    image: imageOf(start.files, events, cut, random, forgets),
+    told: heard(start.told, linesOf(events, cut)),
   };
 }
 
@@ -93,9 +100,7 @@ function check(home: string, cuts: readonly Cut[]): Result[] {
   while (results.length < cuts.length) {
     const lines = cuts.slice(results.length).map(({ image, told }, i) => {
       const directory = join(home, `cut-${i}`);
-      rmSync(directory, { recursive: true, force: true });
-      mkdirSync(directory, { mode: 0o700 });
-      writeFileSync(join(directory, 'data.mdb'), image.bytes);
+      writeFiles(directory, image.files);
       return JSON.stringify({ directory, told });
     });
     const { stdout, stderr, signal, status } = spawnSync(process.execPath, [checker], {
@@ -126,8 +131,19 @@ test(`${LOSSES} losses of power: nothing acknowledged is lost, nothing damaged i
   const clock = systemClock();
   const began = clock.monotonic();
   await withRecorder(context, (library, home) => {
-    let start: Start | undefined;
-    const figures = { records: 0, writes: 0, syncs: 0, cuts: 0, torn: 0, lost: 0, sectors: 0 };
+    let start = nothing;
+    const figures = {
+      ...{
+        records: 0,
+        writes: 0,
+        syncs: 0,
+        checkpoints: 0,
+        compactions: 0,
+        backups: 0,
+        smaller: 0,
+      },
+      ...{ cuts: 0, torn: 0, lost: 0, sectors: 0, lostNames: 0, names: 0 },
+    };
     const wrong: string[] = [];
     while (figures.cuts < LOSSES) {
       const events = record(library, home, start);
@@ -137,24 +153,35 @@ test(`${LOSSES} losses of power: nothing acknowledged is lost, nothing damaged i
       figures.records++;
       figures.writes += events.filter(({ kind }) => kind === 'write').length;
       figures.syncs += events.filter(({ kind }) => kind === 'sync' || kind === 'made').length;
+      for (const [word] of linesOf(events, events.length)) {
+        if (word === 'checkpoint') figures.checkpoints++;
+        if (word === 'maintained') figures.compactions++;
+        if (word === 'backup') figures.backups++;
+        if (word === 'smaller') figures.smaller++;
+      }
       figures.cuts += count;
       for (const { image } of cuts) {
         if (image.lost > 0 && image.lost < image.sectors) figures.torn++;
         figures.lost += image.lost;
         figures.sectors += image.sectors;
+        figures.lostNames += image.lostNames;
+        figures.names += image.names;
       }
       for (const [i, result] of results.entries())
         if ('wrong' in result) wrong.push(`record ${figures.records}, cut ${i}: ${result.wrong}`);
       // The next process begins with what one of them left.
       const next = random.below(count);
       const [cut, result] = [cuts[next], results[next]];
-      if (cut !== undefined && result !== undefined && 'found' in result)
-        start = { disk: cut.image.bytes, told: result.found };
+      const store = cut?.image.files.get(storeFile);
+      if (store !== undefined && result !== undefined && 'found' in result)
+        start = { files: new Map([[storeFile, store]]), told: result.found };
     }
     const seconds = Math.round((clock.monotonic() - began) / 1000);
     process.stdout.write(
       `power loss: ${figures.cuts} disks of ${figures.records} recordings (${figures.writes} writes, ${figures.syncs} syncs), ` +
-        `${figures.torn} with part of what was open, ${figures.lost} of ${figures.sectors} open sectors lost, ` +
+        `${figures.checkpoints} checkpoints, ${figures.compactions} compactions, ${figures.backups} backups, ${figures.smaller} smaller files, ` +
+        `${figures.torn} with part of what was open, ${figures.lost} of ${figures.sectors} open sectors and ` +
+        `${figures.lostNames} of ${figures.names} open names lost, ` +
         `${wrong.length} wrong, ${seconds} s\n`,
     );
     expect(wrong).toEqual([]);
@@ -163,19 +190,20 @@ test(`${LOSSES} losses of power: nothing acknowledged is lost, nothing damaged i
 
 test('names are synced before anything is acknowledged', async (context) => {
   await withRecorder(context, (library, home) => {
-    const events = record(library, home, undefined);
+    const events = record(library, home, nothing);
     const kinds = events.map(({ kind }) => kind);
-    const before = kinds.slice(kinds.indexOf('write'), kinds.indexOf('line'));
-    expect(before).toEqual(expect.arrayContaining(['directory', 'parent']));
+    const before = events.slice(kinds.indexOf('write'), kinds.indexOf('line'));
+    const synced = before.filter(({ kind }) => kind === 'synced').map(({ path }) => path);
+    expect(synced).toEqual(expect.arrayContaining(['', STORE]));
   });
 });
 
 test('a disk that lies about its last writes would be noticed', async (context) => {
   const random = seededRandom(SEED);
   await withRecorder(context, (library, home) => {
-    const events = record(library, home, undefined);
+    const events = record(library, home, nothing);
     const cuts = Array.from({ length: LIES }, () =>
-      cutAnywhere(undefined, events, random, FORGOTTEN_WRITES),
+      cutAnywhere(nothing, events, random, FORGOTTEN_WRITES),
     );
     const lossy = cuts.map(({ image }) => image.lost > 0);
     const noticed = check(home, cuts).map((result) => 'wrong' in result);

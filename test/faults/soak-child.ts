@@ -1,20 +1,21 @@
 /**
- * One of the two processes of the soak.
+ * One of the processes of the soak.
  *
  * - `load`: sends numbers at a rate (events per second; 0: as fast as it goes) until it is told anything, then says `sent <count>`. It waits while the
  *   worker is far behind, so that retention deletes nothing that was not read.
  * - `work`: runs the app and starts it anew, the store with it, every so often, until it is told anything and has done what is left. Says
- *   `restarted <private bytes> <open files> <bytes in use of these> <events per second>` after each end.
+ *   `restarted <private bytes> <open files> <bytes of objects> <bytes of buffers> <events per second>` after each end.
  *
  * Run: `node --expose-gc --max-semi-space-size=4 -C millrace-source soak-child.ts <load|work> <directory> <retention bytes> <rate | restart after ms>`.
  */
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeSync } from 'node:fs';
+import { readdirSync, writeSync } from 'node:fs';
 
 import { openBroker } from '../../src/broker/open.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { realContext } from '../broker/log-over.ts';
 import { keyOf, soakApp } from './soak-app.ts';
+import { privateBytesOf } from './support/soak-process.ts';
 
 const TICK_MS = 20;
 /** Events that an unpaced loader sends before it looks at anything else. */
@@ -99,13 +100,7 @@ async function work(restartMs: number): Promise<void> {
     const files = readdirSync('/proc/self/fd').length;
     const rate = Math.round((events * 1000) / ms);
     const { heapUsed, external } = process.memoryUsage();
-    say(`restarted ${privateBytes()} ${files} ${heapUsed + external} ${rate}`);
+    say(`restarted ${privateBytesOf('self')} ${files} ${heapUsed} ${external} ${rate}`);
     if (ending) return;
   }
-}
-
-/** RssAnon: without the pages of mapped files. */
-function privateBytes(): number {
-  const [, kib] = /^RssAnon:\s+(\d+) kB$/mu.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
-  return Number(kib) * 1024;
 }

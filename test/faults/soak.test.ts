@@ -1,9 +1,10 @@
 /**
- * A worker that is started anew again and again, at half of what it can do, under retention: nothing is lost or doubled, and neither memory nor
- * open files nor the file of the store grow.
+ * A worker that is started anew again and again, at half of what it can do, beside one that is killed again and again, under retention: nothing
+ * is lost or doubled, and neither memory nor open files nor the file of the store grow.
  *
- * `MILLRACE_SOAK_SECONDS` says for how long (86400 for a day); from half an hour on the slope of private memory must be below 1 MB an hour. A
- * shorter run cannot tell that from what a process needs to warm up: what is in use must not grow, and private memory has a wide bound.
+ * `MILLRACE_SOAK_SECONDS` says for how long (86400 for a day), and has the course of it printed; from half an hour on the slope of private memory
+ * must be below 1 MB an hour. A shorter run cannot tell that from what a process needs to warm up: what is in use must not grow, and private
+ * memory has a wide bound. `MILLRACE_SEED` says when it is killed.
  */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,12 +12,21 @@ import { expect, test } from 'vitest';
 
 import { openBroker } from '../../src/broker/open.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { seededRandom } from '../../src/core/random.ts';
+import type { Random } from '../../src/core/random.ts';
 import { realContext, withDirectory } from '../broker/log-over.ts';
 import { PARTITIONS, soakApp, wantedSums } from './soak-app.ts';
 import { SoakProcess } from './support/soak-process.ts';
+import type { Restart } from './support/soak-process.ts';
 
 const SECONDS = Number(process.env['MILLRACE_SOAK_SECONDS'] ?? 30);
+const SEED = Number(process.env['MILLRACE_SEED'] ?? 1);
 const RESTART_MS = Math.min(600_000, Math.max(2_000, (SECONDS * 1000) / 13));
+/** How long the other one lives, between half and one and a half of it. */
+const LIFE_MS = Math.min(60_000, Math.max(3_000, RESTART_MS / 2));
+/** Course that is printed: so many lines. */
+const LINES = 40;
+const TOLD = process.env['MILLRACE_SOAK_SECONDS'] !== undefined;
 const CALIBRATION_MS = 4_000;
 const MEBIBYTE = 1024 * 1024;
 /** Retention keeps so many seconds of what is sent. */
@@ -32,6 +42,12 @@ const MAX_SHORT_GROWTH = 96 * MEBIBYTE;
 const MAX_FILE_SHARE = 2.2;
 /** Some are opened when they are needed first. */
 const MAX_MORE_FILES = 2;
+
+const NEVER_MS = 2 ** 31 - 1;
+const NO_RESTART: Restart = {
+  atHours: 0,
+  ...{ bytes: Number.NaN, files: 0, heapBytes: Number.NaN, externalBytes: Number.NaN, rate: 0 },
+};
 
 const clock = systemClock();
 const pause = (ms: number): Promise<void> =>
@@ -53,6 +69,13 @@ async function maximum(): Promise<number> {
     }
   });
 }
+
+const mebibytes = (bytes: number): string => (bytes / MEBIBYTE).toFixed(1);
+const liveBytes = ({ heapBytes, externalBytes }: Restart): number => heapBytes + externalBytes;
+const halfOf = <T>(items: readonly T[], half: 0 | 1): readonly T[] =>
+  half === 0
+    ? items.slice(0, Math.ceil(items.length / 2))
+    : items.slice(Math.floor(items.length / 2));
 
 /** Growth per hour, by least squares, of values with the hours at which they were seen. */
 function slopeOf(points: readonly (readonly [hours: number, value: number])[]): number {
@@ -83,69 +106,133 @@ async function storedOf(
   }
 }
 
-test(`${SECONDS} s at half speed with restarts`, { timeout: (SECONDS + 120) * 1000 }, async () => {
-  const rate = Math.round((await maximum()) / 2);
-  expect(rate).toBeGreaterThan(0);
-  const retentionBytes = Math.max(
-    MEBIBYTE,
-    Math.round((rate * EVENT_BYTES * KEPT_SECONDS) / PARTITIONS),
-  );
-  await withDirectory(async (directory) => {
-    const worker = new SoakProcess('work', directory, retentionBytes, RESTART_MS);
-    const loader = new SoakProcess('load', directory, retentionBytes, rate);
-    let most = 0;
-    try {
-      const until = clock.monotonic() + SECONDS * 1000;
-      while (clock.monotonic() < until) {
-        await pause(1000);
-        most = Math.max(most, (await storedOf(directory)).bytes);
-      }
-      await loader.end();
-      await worker.end();
-    } finally {
-      await Promise.all([worker.kill(), loader.kill()]);
-    }
-    const { sent } = loader;
-    const { restarts } = worker;
-    // The first third warms up.
-    const steady = restarts.slice(Math.floor(restarts.length / 3));
-    const hours = (steady.at(-1)?.atHours ?? 0) - (steady[0]?.atHours ?? 0);
-    const slope = slopeOf(steady.map(({ atHours, bytes }) => [atHours, bytes]));
-    const files = steady.map((restart) => restart.files);
+/** A worker that is killed and started again until it is told to end. */
+class Victim {
+  readonly #start: () => SoakProcess;
+  readonly #lives: Promise<void>;
+  #current: SoakProcess;
+  #ending = false;
+  kills = 0;
 
-    const { app, sums, others } = soakApp(directory, retentionBytes);
-    const broker = await openBroker(`file:${directory}`, realContext());
-    try {
-      const wanted = wantedSums(sent);
-      expect(new Map(await Array.fromAsync(sums.snapshot()))).toEqual(wanted.sums);
-      expect(new Map(await Array.fromAsync(others.snapshot()))).toEqual(wanted.others);
-      await broker.maintain();
-      const size = statSync(join(directory, 'data.mdb')).size;
-      const { bytes: kept, cut, passed } = await storedOf(directory);
-      const mebibytes = (bytes: number): string => (bytes / MEBIBYTE).toFixed(1);
-      process.stdout.write(
-        `soak: ${SECONDS} s, ${restarts.length} restarts, ${sent} events at ${rate} a second, ` +
-          `private memory ${mebibytes(steady[0]?.bytes ?? 0)} to ${mebibytes(steady.at(-1)?.bytes ?? 0)} MiB, ` +
-          `in use ${mebibytes(steady[0]?.liveBytes ?? 0)} to ${mebibytes(steady.at(-1)?.liveBytes ?? 0)}, ` +
-          `slope ${mebibytes(slope)} MiB an hour (${mebibytes(slope * hours)} in this run), ` +
-          `${Math.min(...files)} to ${Math.max(...files)} open files, ` +
-          `file ${mebibytes(size)} MiB for ${mebibytes(kept)} kept, at most ${mebibytes(most)}: ` +
-          `${(size / kept).toFixed(2)} and ${(size / most).toFixed(2)}\n`,
-      );
-      expect(passed).toBe(sent);
-      expect(cut, 'partitions that were cut off').toBeGreaterThan(0);
-      expect(restarts.length).toBeGreaterThan(3);
-      expect(Math.max(...files) - (files[0] as number)).toBeLessThanOrEqual(MAX_MORE_FILES);
-      // The file does not shrink: it is held against the most that it had to hold.
-      expect(size / Math.max(kept, most)).toBeLessThanOrEqual(MAX_FILE_SHARE);
-      expect((steady.at(-1)?.liveBytes ?? 0) - (steady[0]?.liveBytes ?? Number.NaN)).toBeLessThan(
-        MAX_LIVE_GROWTH,
-      );
-      if (SECONDS >= LONG_SECONDS) expect(slope).toBeLessThan(MAX_SLOPE);
-      else expect(slope * hours).toBeLessThan(MAX_SHORT_GROWTH);
-    } finally {
-      await broker.close();
-      await app.close();
+  constructor(start: () => SoakProcess, seed: number) {
+    this.#start = start;
+    this.#current = start();
+    this.#lives = this.#live(seededRandom(seed));
+    this.#lives.catch(() => undefined);
+  }
+
+  async #live(random: Random): Promise<void> {
+    for (;;) {
+      await this.#current.begun;
+      await pause(LIFE_MS * (0.5 + random.next()));
+      if (this.#ending) return;
+      await this.#current.killAlive();
+      this.kills++;
+      this.#current = this.#start();
     }
-  });
-});
+  }
+
+  /** Lets the last one do what is left, and end. */
+  async end(): Promise<void> {
+    this.#ending = true;
+    await this.#lives;
+    await this.#current.end();
+  }
+
+  async kill(): Promise<void> {
+    this.#ending = true;
+    await this.#current.kill();
+  }
+}
+
+test(
+  `${SECONDS} s at half speed with restarts and kills`,
+  { timeout: (SECONDS + 120) * 1000 },
+  async () => {
+    const rate = Math.round((await maximum()) / 2);
+    expect(rate).toBeGreaterThan(0);
+    const retentionBytes = Math.max(
+      MEBIBYTE,
+      Math.round((rate * EVENT_BYTES * KEPT_SECONDS) / PARTITIONS),
+    );
+    await withDirectory(async (directory) => {
+      const worker = new SoakProcess('work', directory, retentionBytes, RESTART_MS);
+      const loader = new SoakProcess('load', directory, retentionBytes, rate);
+      await worker.begun;
+      const victim = new Victim(
+        () => new SoakProcess('work', directory, retentionBytes, NEVER_MS),
+        SEED,
+      );
+      const course = [['s', 'private', 'objects', 'buffers', 'files', 'file', 'stored', 'kills']];
+      let most = 0;
+      try {
+        const began = clock.monotonic();
+        for (let now = began; now < began + SECONDS * 1000; now = clock.monotonic()) {
+          await pause(1000);
+          const { bytes } = await storedOf(directory);
+          most = Math.max(most, bytes);
+          if (now - began < (course.length - 1) * ((SECONDS * 1000) / LINES)) continue;
+          const { heapBytes, externalBytes, files } = worker.restarts.at(-1) ?? NO_RESTART;
+          course.push([
+            ((now - began) / 1000).toFixed(0),
+            ...[worker.privateBytes, heapBytes, externalBytes].map(mebibytes),
+            String(files),
+            ...[statSync(join(directory, 'data.mdb')).size, bytes].map(mebibytes),
+            String(victim.kills),
+          ]);
+        }
+        await loader.end();
+        await victim.end();
+        await worker.end();
+      } finally {
+        await Promise.all([worker.kill(), victim.kill(), loader.kill()]);
+      }
+      const columns = course.map((line) => line.map((cell) => cell.padStart(9)).join(''));
+      if (TOLD) process.stdout.write(`${columns.join('\n')}\n`);
+      const { sent } = loader;
+      const { restarts } = worker;
+      // The first third warms up.
+      const steady = restarts.slice(Math.floor(restarts.length / 3));
+      const hours = (steady.at(-1)?.atHours ?? 0) - (steady[0]?.atHours ?? 0);
+      const slopes = [steady, halfOf(steady, 0), halfOf(steady, 1)].map((some) =>
+        slopeOf(some.map(({ atHours, bytes }) => [atHours, bytes])),
+      );
+      const [slope = Number.NaN] = slopes;
+      const [first, last] = [steady[0] ?? NO_RESTART, steady.at(-1) ?? NO_RESTART];
+      const files = steady.map((restart) => restart.files);
+
+      const { app, sums, others } = soakApp(directory, retentionBytes);
+      const broker = await openBroker(`file:${directory}`, realContext());
+      try {
+        const wanted = wantedSums(sent);
+        expect(new Map(await Array.fromAsync(sums.snapshot()))).toEqual(wanted.sums);
+        expect(new Map(await Array.fromAsync(others.snapshot()))).toEqual(wanted.others);
+        await broker.maintain();
+        const size = statSync(join(directory, 'data.mdb')).size;
+        const { bytes: kept, cut, passed } = await storedOf(directory);
+        process.stdout.write(
+          `soak: ${SECONDS} s, ${restarts.length} restarts, ${victim.kills} kills, ${sent} events at ${rate} a second, ` +
+            `private memory ${mebibytes(first.bytes)} to ${mebibytes(last.bytes)} MiB, ` +
+            `in use ${mebibytes(liveBytes(first))} to ${mebibytes(liveBytes(last))}, ` +
+            `slope ${slopes.map(mebibytes).join(', of the halves ')} MiB an hour (${mebibytes(slope * hours)} in this run), ` +
+            `${Math.min(...files)} to ${Math.max(...files)} open files, ` +
+            `file ${mebibytes(size)} MiB for ${mebibytes(kept)} kept, at most ${mebibytes(most)}: ` +
+            `${(size / kept).toFixed(2)} and ${(size / most).toFixed(2)}\n`,
+        );
+        expect(passed).toBe(sent);
+        expect(cut, 'partitions that were cut off').toBeGreaterThan(0);
+        expect(restarts.length).toBeGreaterThan(3);
+        expect(victim.kills).toBeGreaterThan(2);
+        expect(Math.max(...files) - (files[0] as number)).toBeLessThanOrEqual(MAX_MORE_FILES);
+        // The file does not shrink: it is held against the most that it had to hold.
+        expect(size / Math.max(kept, most)).toBeLessThanOrEqual(MAX_FILE_SHARE);
+        expect(liveBytes(last) - liveBytes(first)).toBeLessThan(MAX_LIVE_GROWTH);
+        if (SECONDS >= LONG_SECONDS) expect(slope).toBeLessThan(MAX_SLOPE);
+        else expect(slope * hours).toBeLessThan(MAX_SHORT_GROWTH);
+      } finally {
+        await broker.close();
+        await app.close();
+      }
+    });
+  },
+);

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 
 import { run, SLOW } from '../cli/support.ts';
 import { attack, type Target } from './attack.ts';
+import { StepCounter } from './steps.ts';
 import { targets } from './targets.ts';
 
 const LONG = 20_000;
@@ -27,17 +28,40 @@ const CATASTROPHIC: readonly string[] = [
 
 const SOURCES = 'src/**/*.ts';
 const TESTS = ['src/testing/**'];
-/** Literals of patterns in a text of TypeScript. */
+/** Literals of patterns in a line of TypeScript. */
 const LITERAL =
-  /(?<=[=(,:!&|?;{}[\s])\/(?![*/])(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[dgimsuvy]*/g;
+  /(?<=^|[=(,:!&|?;{}[\s])\/(?![*/ ])(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[dgimsuvy]*(?![/\w])/g;
+/** Characters of a text, and how many times more steps one of twice the length may take. One that is squared takes four times as many. */
+const CHARS = 300;
+const MAX_RATIO = 2.3;
+const MAX_STEPS = 1_000_000;
 
-function patterns(): string[] {
-  return globSync(SOURCES, { exclude: TESTS }).flatMap((file) =>
-    readFileSync(file, 'utf8')
-      .split('\n')
-      .filter((line) => !/^\s*(?:\*|\/)/.test(line))
-      .flatMap((line) => line.match(LITERAL) ?? []),
-  );
+/** All patterns of millrace, compiled, by their literals. */
+const patterns: ReadonlyMap<string, RegExp> = new Map(
+  globSync(SOURCES, { exclude: TESTS })
+    .flatMap((file) => readFileSync(file, 'utf8').split('\n'))
+    .filter((line) => !/^\s*(?:\*|\/[*/])/.test(line))
+    .flatMap((line) => line.match(LITERAL) ?? [])
+    .map((literal) => {
+      const end = literal.lastIndexOf('/');
+      return [literal, new RegExp(literal.slice(1, end), literal.slice(end + 1))];
+    }),
+);
+
+/** The most by which steps grow when a text is twice as long, and that text. */
+function growthOf(pattern: RegExp): { readonly ratio: number; readonly text: string } {
+  const counter = new StepCounter(pattern);
+  const long = counter.attacks(2 * CHARS);
+  let [ratio, text] = [0, ''];
+  for (const short of counter.attacks(CHARS)) {
+    const twice = long.next().value as string;
+    const { steps } = counter.count(short, MAX_STEPS);
+    const more = counter.count(twice, MAX_STEPS);
+    // The counter is right about what it counts.
+    expect(more.matches, JSON.stringify(twice)).toBe(twice.search(pattern) >= 0);
+    if (more.steps / steps > ratio) [ratio, text] = [more.steps / steps, twice];
+  }
+  return { ratio, text };
 }
 
 test('none is made of a text that comes from outside', () => {
@@ -47,15 +71,27 @@ test('none is made of a text that comes from outside', () => {
   expect(using).toEqual([]);
 });
 
-test('none repeats what repeats, or looks for an end from every place', () => {
-  const all = patterns();
-  expect(all.length).toBeGreaterThan(25);
-  for (const pattern of all) {
-    const plain = pattern.replaceAll(/\\.|\[(?:[^\]\\]|\\.)*\]/g, 'c');
-    expect(plain, pattern).not.toMatch(/\([^()]*[+*}][^()]*\)[+*{]/);
-    // Where it is not anchored each place is tried; `.*` of all characters takes everything at the first.
-    expect(plain, pattern).not.toMatch(/^\/c[+*]\$/);
-  }
+test.each([/\s+$/, /[)\]]+$/, /^(?:a|b)*c?(?:a|b)*$/, /x.*y.*z/, /(?:a+)+$/, /(?:a|a)*!/])(
+  '%s would be found',
+  (pattern) => {
+    let found: unknown;
+    try {
+      found = growthOf(pattern).ratio;
+    } catch (error) {
+      expect((error as Error).message).toBe(`more than ${MAX_STEPS} steps`);
+      return;
+    }
+    expect(found).toBeGreaterThan(3);
+  },
+);
+
+test('all are looked at', () => {
+  expect(patterns.size).toBeGreaterThan(30);
+});
+
+test.each([...patterns])('%s takes twice the steps for twice the text', (_, pattern) => {
+  const { ratio, text } = growthOf(pattern);
+  expect(ratio, JSON.stringify(text.slice(0, 40))).toBeLessThan(MAX_RATIO);
 });
 
 test.each(targets.map((target) => [target.name, target] as const))(

@@ -1,15 +1,17 @@
 /** A password in the URL of a broker is in nothing that millrace writes or throws. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 
-import { App } from 'millrace';
-import { describe, expect, test } from 'vitest';
+import { App, deadLetter, unchecked } from 'millrace';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 
 import { openBroker } from '../../src/broker/open.ts';
 import { verifyDirectory } from '../../src/broker/verify.ts';
 import { systemClock, VirtualClock } from '../../src/core/clock.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import { createLogger } from '../../src/log/logger.ts';
-import { run, SLOW, withDirectory, writeModule } from '../cli/support.ts';
+import { millrace, run, SLOW, withDirectory, writeModule } from '../cli/support.ts';
 
 const CANARY = 'c4nary';
 
@@ -57,7 +59,15 @@ function everything(value: unknown): string {
     maxArrayLength: null,
   });
   const parts = value instanceof Error ? [value.message, value.stack, everything(value.cause)] : [];
-  return [shown, JSON.stringify(value), ...parts].join('\n');
+  return [shown, String(value), asJson(value), ...parts].join('\n');
+}
+
+function asJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    return String(error);
+  }
 }
 
 async function thrownBy(body: () => unknown): Promise<unknown> {
@@ -150,4 +160,134 @@ test('commands, with the URL as an option and in a module', { timeout: SLOW }, a
       expect(said.join('\n'), url).not.toContain(CANARY);
     }
   });
+});
+
+/** One URL for each place of a secret. */
+const KAFKA = URLS.filter((url) => /^kafka:|^user|^\/\//.test(url));
+const CHANNELS = ['millrace:commit', 'millrace:worker', 'millrace:tasks', 'millrace:job'];
+
+/** Has the app work on a log in memory, as if its URL named one, and returns all that can be read meanwhile. */
+async function shownBy(url: string): Promise<string> {
+  const shown: string[] = [];
+  const note = (value: unknown): void => void shown.push(everything(value));
+  const metrics = (message: unknown, name: string | symbol): void => note([name, message]);
+  for (const name of CHANNELS) subscribe(name, metrics);
+  const stream = { write: (line: string) => void shown.push(line) };
+  const logger = await createLogger({ level: 'debug', format: 'json', stream });
+  const broker = await openBroker('memory:', context);
+  const app = new App('shop', {
+    ...{ broker: url as 'file:./data', logger },
+    onError: deadLetter('failed'),
+  });
+  app['~replace']({ open: () => Promise.resolve(broker) });
+  const orders = app.topic('orders', { key: unchecked<string>(), value: unchecked<number>() });
+  const sums = app.table('sums', { default: () => 0 });
+  orders.stream().update(sums, (sum, n) => {
+    if (n < 0) throw new Error('less than nothing');
+    return sum + n;
+  });
+  app.timer('1h', () => {});
+  try {
+    const running = await app.start();
+    for (const n of [1, -1, 2]) await orders.send(n, { key: 'a' });
+    await running.settled();
+    for (const each of [app, running, running.stats, orders, sums, broker, broker.state])
+      note(each);
+    note(await broker.describeGroup('shop'));
+    note(await Array.fromAsync(sums.snapshot()));
+    note(app.topology());
+    const partitions = (await broker.describeTopic('failed'))?.partitions ?? 0;
+    for (let partition = 0; partition < partitions; partition++) {
+      const letters = await broker.reader('failed', partition, 0).next();
+      note(letters?.bytes.toString());
+    }
+    for (const misuse of [
+      () => app.topic('late', {}),
+      () => app.start(),
+      () => orders.send(1n as never, { key: 'a' }),
+      () => sums.get('a'),
+      () => broker.createTopic({ name: '..', partitions: 1, codec: 'json', role: 'source' }),
+      () => broker.reader('none', 0, 0),
+    ])
+      note(await thrownBy(misuse));
+    await running.stop();
+  } finally {
+    await app.close();
+    for (const name of CHANNELS) unsubscribe(name, metrics);
+  }
+  for (const misuse of [() => orders.send(1, { key: 'a' }), () => broker.topics()])
+    note(await thrownBy(misuse));
+  return shown.join('\n');
+}
+
+test.each(KAFKA)('an app that runs, its metrics and its errors: %s', async (url) => {
+  const shown = await shownBy(url);
+  for (const seen of ['millrace:commit', 'millrace:tasks', 'less than nothing', 'MR_CLOSED'])
+    expect(shown).toContain(seen);
+  expect(shown).not.toContain(CANARY);
+});
+
+describe('MILLRACE_BROKER', () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
+  test('is in nothing that commands print', { timeout: SLOW }, async () => {
+    await withDirectory(async (directory) => {
+      const target = join(directory, 'copy');
+      for (const url of URLS) {
+        vi.stubEnv('MILLRACE_BROKER', url);
+        const said: string[] = [];
+        for (const args of [
+          ['topics'],
+          ['topics', '--help'],
+          ['groups', '--json'],
+          ['lag', 'shop'],
+          ['tail', 'orders'],
+          ['send', 'orders', '1'],
+          ['verify'],
+          ['verify', '--here', '--json'],
+          ['backup', target],
+          ['compact'],
+          ['dead-letters', 'list', 'failed'],
+          ['resend', 'failed', '--to', 'orders'],
+          ['topics', '--no-such-option'],
+          ['no-such-command'],
+          ['help', 'topics'],
+          ['completion', 'bash'],
+        ]) {
+          const { stdout, stderr } = await run(args);
+          said.push(stdout, stderr);
+        }
+        expect(said.join('\n'), url).not.toContain(CANARY);
+        if (!url.startsWith('memory:')) expect(said.join('\n')).toContain('MR_URL_INVALID');
+      }
+    });
+  });
+
+  test(
+    'is in nothing that a program prints, not even when it fails',
+    { timeout: SLOW },
+    async () => {
+      await withDirectory(async (directory) => {
+        const module = writeModule(
+          directory,
+          `export const app = new App('shop', { broker: 'file:${directory}/data' });
+        app.topic('orders', {}).stream().tap(() => {});
+        if (process.argv.includes('fail')) throw new Error('the module fails');`,
+        );
+        const env = { MILLRACE_BROKER: `kafka://user:${CANARY}@host/db?password=${CANARY}` };
+        const said: string[] = [];
+        for (const args of [
+          ['topics'],
+          ['topology', module],
+          ['topology', module, 'fail'],
+          ['verify'],
+        ]) {
+          const { stdout, stderr } = await millrace(args, { cwd: directory, env });
+          said.push(stdout, stderr);
+        }
+        expect(said.join('\n')).toContain('MR_URL_INVALID');
+        expect(said.join('\n')).not.toContain(CANARY);
+      });
+    },
+  );
 });

@@ -17,27 +17,41 @@ import {
   encodeRefusal,
 } from '../../src/broker/groups/messages.ts';
 import { placeOf as socketPlaceOf } from '../../src/broker/groups/socket-places.ts';
-import { decodeEnds, decodeRow, encodeEnds, encodeRow } from '../../src/broker/log/rows.ts';
-import { placeOf, redactUrl } from '../../src/broker/open.ts';
+import { decodeGarbage } from '../../src/broker/log/expiry.ts';
+import {
+  decodeEnds,
+  decodeRow,
+  encodeEnds,
+  encodeRow,
+  frameKey,
+  homeOf,
+  offsetOfKey,
+  textKey,
+} from '../../src/broker/log/rows.ts';
+import { placeOf } from '../../src/broker/open.ts';
 import { from, header, jsonValue, limit, timestamp, wholeNumber } from '../../src/cli/args.ts';
 import { storedCodec } from '../../src/cli/codecs.ts';
 import { recordLine, showRecord } from '../../src/cli/records.ts';
 import { cut, printable } from '../../src/cli/text.ts';
 import { base64 } from '../../src/codec/base64.ts';
 import { bytes } from '../../src/codec/bytes.ts';
+import { canonicalJson, frozenJson } from '../../src/codec/canonical-json.ts';
 import type { Codec } from '../../src/codec/codec.ts';
 import { excerpt, excerptText } from '../../src/codec/excerpt.ts';
 import { gzip } from '../../src/codec/gzip.ts';
 import { json } from '../../src/codec/json.ts';
-import { decodeKey, encodeKey, KeyInterner } from '../../src/codec/key.ts';
+import { decodeKey, encodeKey, KeyInterner, MAX_KEY_BYTES } from '../../src/codec/key.ts';
 import { msgpack } from '../../src/codec/msgpack.ts';
 import { float64, int32 } from '../../src/codec/numbers.ts';
+import { decodeBigInt, decodeNumber, encodeBigInt, encodeNumber } from '../../src/codec/ordered.ts';
 import { pipe } from '../../src/codec/pipe.ts';
 import { validator } from '../../src/codec/schema.ts';
+import { decodeUtf8 } from '../../src/codec/text.ts';
 import { utf8 } from '../../src/codec/utf8.ts';
 import { durationMs, type Duration } from '../../src/core/duration.ts';
 import { MillraceError } from '../../src/core/errors.ts';
 import { validName } from '../../src/core/names.ts';
+import { redactUrl } from '../../src/core/redact.ts';
 import type { KvReader } from '../../src/kv/kv.ts';
 import { scrub, scrubText } from '../../src/log/scrub.ts';
 import { decodeFrame, type TopicFormat } from '../../src/runtime/format.ts';
@@ -151,6 +165,116 @@ const codecs: readonly Target[] = [
   },
 ];
 
+/** An error that the codec of keys, which is the only one to call these, turns into one of millrace. */
+const plainError = (error: unknown): boolean =>
+  error instanceof SyntaxError || (error instanceof Error && error.constructor === Error);
+
+/** Bytes that sort as what they mean: one form for each, and the order of all that are known is that of the bytes. */
+function orderedTarget<T extends number | bigint>(
+  name: string,
+  values: readonly T[],
+  encode: (value: T) => Uint8Array,
+  decode: (bytes: Uint8Array) => T,
+): Target {
+  const known = values.map((value) => ({ value, bytes: encode(value) }));
+  return {
+    name,
+    corpus: known.map(({ bytes: each }) => each),
+    typed: plainError,
+    run(input) {
+      const value = decode(input);
+      if (!input.equals(encode(value))) throw new Bogus('a value has two forms');
+      if (!Object.is(decode(encode(value)), value)) throw new Bogus('it comes back as another');
+      for (const other of known)
+        if (Buffer.compare(input, other.bytes) !== orderOf(value, other.value))
+          throw new Bogus(`it sorts wrongly beside ${other.value}`);
+    },
+  };
+}
+
+function orderOf(a: number | bigint, b: number | bigint): -1 | 0 | 1 {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+const NUMBERS: readonly number[] = [
+  ...[-Infinity, -Number.MAX_VALUE, -1.5, -1, -Number.MIN_VALUE, 0],
+  ...[Number.MIN_VALUE, 2 ** -1022, 0.1, 1, 255, 256, 2 ** 53, Number.MAX_VALUE, Infinity],
+];
+const INTEGERS: readonly bigint[] = [
+  0n,
+  ...[1n, 127n, 128n, 255n, 256n, 1n << 90n, 1n << 1_007n, 1n << 1_008n, 1n << 20_000n],
+].flatMap((value) => (value === 0n ? [value] : [value, -value]));
+
+/** Whether two values of JSON are the same but for the order of members; -0 is 0. */
+function sameJson(a: unknown, b: unknown): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const names = Object.keys(a);
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  return (
+    names.length === Object.keys(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && sameJson(left[name], right[name]))
+  );
+}
+
+const OBJECTS: readonly object[] = [...VALUES, ...KEYS].filter(
+  (value) => typeof value === 'object' && value !== null && !(value instanceof Uint8Array),
+) as object[];
+
+const keyCodecs: readonly Target[] = [
+  orderedTarget('ordered number', NUMBERS, encodeNumber, decodeNumber),
+  orderedTarget('ordered bigint', INTEGERS, encodeBigInt, decodeBigInt),
+  {
+    name: 'ordered, from any number',
+    corpus: NUMBERS.map((value) => float64.encode(value)),
+    typed: plainError,
+    run(input) {
+      const values = Array.from({ length: Math.min(8, input.length >> 3) }, (_, i) =>
+        input.readDoubleLE(i * 8),
+      ).filter((value) => !Number.isNaN(value));
+      for (const value of values)
+        if (decodeNumber(encodeNumber(value)) !== value) throw new Bogus(`${value} is another`);
+      const [a, b] = values;
+      if (a !== undefined && b !== undefined)
+        if (Buffer.compare(encodeNumber(a), encodeNumber(b)) !== orderOf(a, b))
+          throw new Bogus(`${a} and ${b} sort wrongly`);
+      const magnitude = BigInt(`0x0${input.toString('hex', 0, 300)}`);
+      for (const value of [magnitude, -magnitude])
+        if (decodeBigInt(encodeBigInt(value)) !== value) throw new Bogus(`${value} is another`);
+    },
+  },
+  {
+    name: 'canonical JSON',
+    corpus: OBJECTS.map((value) => Buffer.from(canonicalJson(value, 10_000))),
+    typed: plainError,
+    run(input) {
+      const text = decodeUtf8(input);
+      if (text === undefined) throw refused('no text');
+      const value = frozenJson(text);
+      if (canonicalJson(value, text.length) !== text) throw new Bogus('a value has two texts');
+      if (!Object.isFrozen(value)) throw new Bogus('it can be changed');
+    },
+  },
+  {
+    name: 'canonical JSON of any value',
+    mixed: true,
+    corpus: VALUES.map((value) => json.encode(value)),
+    typed: plainError,
+    run(input) {
+      const value = json.decode(input);
+      if (typeof value !== 'object' || value === null) throw refused('no object');
+      const text = canonicalJson(value, MAX_KEY_BYTES);
+      if (!sameJson(frozenJson(text), value)) throw new Bogus('it comes back as another');
+      const turned = Array.isArray(value)
+        ? value
+        : Object.fromEntries(Object.entries(value).toReversed());
+      if (canonicalJson(turned, MAX_KEY_BYTES) !== text)
+        throw new Bogus('the order of members makes a difference');
+    },
+  },
+];
+
 const interner = new KeyInterner(64);
 function interned(input: Buffer): void {
   const ref = interner.ref(input, 0, input.length);
@@ -162,7 +286,9 @@ const checked = validator(
   'a value',
 );
 
-const PLACE = { topic: 't', partition: 0, baseOffset: 7 };
+const PLACE = { topic: 't', partition: 0, baseOffset: 7, home: homeOf(3, 0) };
+/** Partition 1 of the same topic, and the same partition of another. */
+const ELSEWHERE: readonly number[] = [homeOf(3, 1), homeOf(4, 0), 0];
 
 function frames(): Buffer[] {
   const made: Buffer[] = [];
@@ -183,11 +309,19 @@ function frames(): Buffer[] {
         made.push(builder.build(wide === 0 ? null : { upstream: 3, streamTime: wide }).bytes);
       }
   made.push(controlFrame({ upstream: 1, streamTime: 5 }, true).bytes);
-  for (const each of made) place(each, PLACE.baseOffset, 1_600_000_000_000);
+  for (const each of made) place(each, PLACE.baseOffset, 1_600_000_000_000, PLACE.home);
   return made;
 }
 
 const written = frames();
+/** Frames without a fault that stand at the same offset of other partitions. */
+const foreign: readonly Buffer[] = ELSEWHERE.flatMap((home) =>
+  written.map((frame) => {
+    const copy = Buffer.from(frame);
+    place(copy, PLACE.baseOffset, 1_600_000_000_000, home);
+    return copy;
+  }),
+);
 const jsonFormat = formatOf(json);
 const msgpackFormat = formatOf(msgpack);
 
@@ -211,13 +345,14 @@ function resealFrame(input: Buffer): Buffer {
   copy.writeUInt32LE(MAGIC, 0);
   copy.writeUInt32LE(crc32(copy.subarray(HEADER_BYTES)), 8);
   copy.writeUInt32LE(copy.length - HEADER_BYTES, 12);
-  place(copy, PLACE.baseOffset, 1);
+  place(copy, PLACE.baseOffset, 1, PLACE.home);
   return copy;
 }
 
 /** All that a reader does with a frame. */
 function readFrame(input: Buffer): FrameView {
-  const view = FrameView.open(input, PLACE.topic, PLACE.partition, PLACE.baseOffset);
+  const { topic, partition, baseOffset, home } = PLACE;
+  const view = FrameView.open(input, topic, partition, baseOffset, home);
   if (!(view.end > view.baseOffset))
     throw new Bogus('a frame without an end: its reader would never pass it');
   if (view.control) {
@@ -243,16 +378,15 @@ function within(memory: Buffer, part: Uint8Array | null): void {
     throw new Bogus('bytes beyond the frame were read');
 }
 
+function readWritten(input: Buffer): void {
+  readFrame(input);
+  if (!written.some((frame) => frame.equals(input)))
+    throw new Bogus('a frame that nobody has written here');
+}
+
 const frameTargets: readonly Target[] = [
-  {
-    name: 'frame as it is',
-    corpus: written,
-    run(input) {
-      readFrame(input);
-      if (!written.some((frame) => frame.equals(input)))
-        throw new Bogus('a frame that nobody has written');
-    },
-  },
+  { name: 'frame as it is', corpus: written, run: readWritten },
+  { name: 'frame of another partition', mixed: true, corpus: foreign, run: readWritten },
   {
     name: 'frame, checksums right',
     corpus: written,
@@ -263,7 +397,7 @@ const frameTargets: readonly Target[] = [
     corpus: written,
     reseal: resealFrame,
     run(input) {
-      if (readPlace(input) === undefined) throw refused('no header');
+      if (readPlace(input, PLACE.home) === undefined) throw refused('no header');
     },
   },
 ];
@@ -372,6 +506,21 @@ const logTargets: readonly Target[] = [
     ],
     reseal: (input) => sealLog(input),
     run: (input) => void decodeRow(input, () => 'a row'),
+  },
+  {
+    name: 'key of a frame',
+    corpus: [frameKey(3, 0, 7), frameKey(0xffff_ffff, 1_023, 2 ** 52)],
+    run(input) {
+      const offset = offsetOfKey(input);
+      if (!(offset >= 0) || !input.subarray(6).equals(frameKey(0, 0, offset).subarray(6)))
+        throw new Bogus('an offset has two keys');
+    },
+  },
+  {
+    name: 'note of what to delete',
+    corpus: [encodeRow({ topics: [1, 2], states: [3] }), encodeRow({ topics: [], states: [] })],
+    reseal: (input) => sealLog(input),
+    run: (input) => void decodeGarbage(textKey('garbage:a'), input),
   },
   {
     name: 'ends of a partition',
@@ -524,6 +673,7 @@ const textTargets: readonly Target[] = [
 export const targets: readonly Target[] = [
   ...frameTargets,
   ...codecs,
+  ...keyCodecs,
   ...stateTargets,
   ...logTargets,
   ...messageTargets,

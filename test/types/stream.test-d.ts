@@ -5,6 +5,8 @@
  */
 import { describe, expectTypeOf, test } from 'vitest';
 import type { Change, SinkTarget, TableKeyedBy } from '../../src/stream/operator.ts';
+import { deadLetter } from '../../src/stream/policy.ts';
+import type { Failure } from '../../src/stream/policy.ts';
 import { Stream } from '../../src/stream/stream.ts';
 import type { Sink } from '../../src/stream/stream.ts';
 
@@ -74,6 +76,80 @@ describe('what is inferred', () => {
     expectTypeOf(sizes).toEqualTypeOf<Stream<number>>();
   });
 
+  test('state, as samples have it', () => {
+    const both = s.accumulate((n, x) => [n + x, String(x)], {
+      start: 0,
+      returnsState: true,
+      withState: true,
+    });
+    expectTypeOf(both).toEqualTypeOf<Stream<[number, string]>>();
+    expectTypeOf(s.accumulate((n, x) => n + x, { start: 0, resetOn: other })).toEqualTypeOf<
+      Stream<number>
+    >();
+    expectTypeOf(s.pairwise()).toEqualTypeOf<Stream<[number, number]>>();
+    expectTypeOf(s.unique({ maxsize: 4, key: (x) => x % 2 })).toEqualTypeOf<Stream<number>>();
+    expectTypeOf(departures.distinct({ key: (f) => f.delay })).toEqualTypeOf<typeof departures>();
+    expectTypeOf(s.slice(1, 10, 2)).toEqualTypeOf<Stream<number>>();
+  });
+
+  test('groups and time', () => {
+    expectTypeOf(s.partition(3, { key: (x) => x % 2, timeout: '1s' })).toEqualTypeOf<
+      Stream<number[]>
+    >();
+    expectTypeOf(departures.partitionUnique(3, { key: (f) => f.origin })).toEqualTypeOf<
+      Stream<Flight[], string | null>
+    >();
+    const sums = s.slidingWindow(3, { returnPartial: false }).map((w) => w.reduce((p, q) => p + q));
+    expectTypeOf(sums).toEqualTypeOf<Stream<number>>();
+    expectTypeOf(s.timedWindow('3s')).toEqualTypeOf<Stream<number[]>>();
+    expectTypeOf(s.timedWindowUnique(3_000, { key: (x) => x })).toEqualTypeOf<Stream<number[]>>();
+    const timed = s.delay('1s').rateLimit('1s').debounce('1s').throttle('1s').latest();
+    expectTypeOf(timed).toEqualTypeOf<Stream<number>>();
+    const cache: number[] = [];
+    const collector = s.collect({ cache, flushOn: other });
+    expectTypeOf(collector).toExtend<Stream<number[]>>();
+    other.sink(collector.flush);
+  });
+
+  test('several streams', () => {
+    expectTypeOf(s.combineLatest(other)).toEqualTypeOf<Stream<[number, string]>>();
+    expectTypeOf(s.combineLatest([other, lists], { emitOn: other })).toEqualTypeOf<
+      Stream<[number, string, number[]]>
+    >();
+    expectTypeOf(s.zip(other)).toEqualTypeOf<Stream<[number, string]>>();
+    expectTypeOf(s.zip([other, lists], { maxsize: 5 })).toEqualTypeOf<
+      Stream<[number, string, number[]]>
+    >();
+    const repeated = s.zipLatest(other).starmap((n, text) => text.repeat(n));
+    expectTypeOf(repeated).toEqualTypeOf<Stream<string>>();
+    const inner = new Stream<Stream<number> | Stream<string>>();
+    expectTypeOf(inner.merge({ concurrency: 2 })).toEqualTypeOf<Stream<number | string>>();
+    expectTypeOf(inner.concat()).toEqualTypeOf<Stream<number | string>>();
+    expectTypeOf(inner.switch()).toEqualTypeOf<Stream<number | string>>();
+    expectTypeOf(departures.split((f) => f.origin)).toEqualTypeOf<
+      Stream<readonly [string, Stream<Flight, string | null>], string | null>
+    >();
+    const { late, rest } = departures.branch({ late: (f) => f.delay > 15 });
+    expectTypeOf(late).toEqualTypeOf<typeof departures>();
+    expectTypeOf(rest).toEqualTypeOf<typeof departures>();
+  });
+
+  test('operators as values, failures, states', () => {
+    const even = (from: Stream<number>): Stream<number> => from.filter((x) => x % 2 === 0);
+    const shown = (from: Stream<number>): Stream<string> => from.map((x) => x.toFixed());
+    expectTypeOf(s.pipe(even, shown)).toEqualTypeOf<Stream<string>>();
+    expectTypeOf(s.pipe(even, shown, (texts) => texts.toArray())).toEqualTypeOf<
+      Promise<string[]>
+    >();
+    s.errors.sink(({ value, node }) => [value.toFixed(), node.length]);
+    s.onError(deadLetter(new Stream<Failure<unknown>>()));
+    expectTypeOf(s.snapshot()).toEqualTypeOf<Uint8Array>();
+    expectTypeOf(s.peek('key')).toBeUnknown();
+    expectTypeOf(Stream.source<number>(({ emit }) => emit(1))).toEqualTypeOf<Stream<number>>();
+    expectTypeOf(s.visualize()).toEqualTypeOf<string>();
+    expectTypeOf(s.visualize({ format: 'svg' })).toEqualTypeOf<Promise<string>>();
+  });
+
   test('keys', () => {
     expectTypeOf(departures.groupBy('origin')).toEqualTypeOf<Stream<Flight, string>>();
     expectTypeOf(departures.groupBy('delay')).toEqualTypeOf<Stream<Flight, number>>();
@@ -126,6 +202,21 @@ export function mistakes(): void {
   s.starmap((x) => x);
   // @ts-expect-error M29: numbers have no elements
   s.flatten();
+  // @ts-expect-error M28: options stand behind a list of streams
+  s.combineLatest(s, { emitOn: s });
+  // @ts-expect-error M28
+  s.zip(s, { maxsize: 5 });
+  // @ts-expect-error M21: durations are '1s'
+  s.delay('1 second');
+  // @ts-expect-error numbers are no streams
+  s.merge();
+  const ofStrings = (from: Stream<string>): Stream<string> => from;
+  // @ts-expect-error it takes strings
+  s.pipe((from) => from, ofStrings);
+  // @ts-expect-error no such branch
+  void s.branch({ small: (x) => x < 10 }).large;
+  // @ts-expect-error values of another type
+  s.collect({ cache: [] as string[] });
   // @ts-expect-error M35: nothing is known of the values of an untyped stream
   new Stream().map((x) => x.foo);
   // @ts-expect-error M37: not a field of every event

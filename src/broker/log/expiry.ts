@@ -13,11 +13,13 @@ import { readGroup, readGroupNames, readMembers, readTasks, removeMember } from 
 import { STEP_BYTES } from './front.ts';
 import { readEnds } from './partitions.ts';
 import type { Pause } from './retention.ts';
-import { decodeRow, encodeRow, frameKey, stateKey, textKey } from './rows.ts';
+import { corrupt, decodeRow, encodeRow, frameKey, stateKey, textKey } from './rows.ts';
 import { readTopics, removeTopic } from './topics.ts';
 
 const STEP_ROWS = 1000;
 const PREFIX = 'garbage:';
+/** Numbers of topics and states are below; the one behind it is the end of a range. */
+const MAX_ID = 2 ** 32 - 1;
 
 /** What is left of a forgotten group. */
 export interface Garbage {
@@ -64,14 +66,32 @@ export async function collectGarbage(kv: Kv, pause: Pause): Promise<void> {
 }
 
 /** What is noted to be deleted. */
-export function* garbageOf(
+function* garbageOf(
   kv: KvReader,
 ): Generator<{ readonly key: Uint8Array; readonly garbage: Garbage }> {
   const range = { from: textKey(PREFIX), to: textKey('garbage;') };
-  for (const { key, value } of kv.range('meta', range)) {
-    const { head } = decodeRow(value, () => `the row ${Buffer.from(key).toString()}`);
-    yield { key, garbage: head as Garbage };
-  }
+  for (const { key, value } of kv.range('meta', range))
+    yield { key, garbage: decodeGarbage(key, value) };
+}
+
+/** Whether a key of table `meta` is that of such a note. */
+export function isGarbage(key: Uint8Array): boolean {
+  return Buffer.from(key).toString('utf8').startsWith(PREFIX);
+}
+
+/** @throws `MR_CORRUPT` */
+export function decodeGarbage(key: Uint8Array, value: Uint8Array): Garbage {
+  const what = (): string => `the row ${Buffer.from(key).toString()}`;
+  const { topics, states } = decodeRow(value, what).head as Partial<Garbage>;
+  if (!isIds(topics) || !isIds(states))
+    throw corrupt(what(), 'it does not say what is to be deleted');
+  return { topics, states };
+}
+
+function isIds(ids: unknown): ids is readonly number[] {
+  return (
+    Array.isArray(ids) && ids.every((id) => Number.isSafeInteger(id) && id >= 0 && id < MAX_ID)
+  );
 }
 
 /**

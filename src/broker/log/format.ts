@@ -50,8 +50,8 @@ export async function ensureFormat(kv: Kv, url: string): Promise<void> {
  * @throws `MR_VERSION_UNSUPPORTED` for a store of another version.
  */
 export function readFormat(kv: KvReader, url: string, report: (text: string) => void): boolean {
-  const row = kv.get('meta', textKey('format'));
   try {
+    const row = kv.get('meta', textKey('format'));
     if (row === undefined) report('the row with the version of the format is missing');
     else checkVersion(row, url);
     return row !== undefined;

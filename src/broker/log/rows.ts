@@ -90,8 +90,19 @@ export function frameRange(
   return { from: frameKey(topicId, partition, from), to: frameKey(topicId, partition, to) };
 }
 
-/** The base offset that a frame key names. */
+/** Whether a key of table `frames` is of a frame: its offset can be counted on from. Others come from damage between the pages of the store. */
+export function isFrameKey(key: Uint8Array): boolean {
+  return key.length === FRAME_KEY_BYTES && key[6] === 0 && (key[7] as number) < 0x20;
+}
+
+/** Whether a key of table `ends` has the length of one. */
+export function isPartitionKey(key: Uint8Array): boolean {
+  return key.length === PARTITION_BYTES;
+}
+
+/** The base offset that a frame key names. @throws `MR_CORRUPT` for a key of another kind. */
 export function offsetOfKey(key: Uint8Array): number {
+  if (!isFrameKey(key)) throw corrupt('the table of frames', 'it holds a key that is of no frame');
   const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
   return view.getUint32(6) * 2 ** 32 + view.getUint32(10);
 }
@@ -164,7 +175,8 @@ function unseal(row: Uint8Array, what: () => string): Buffer {
   return bytes;
 }
 
-function corrupt(what: string, why: string): MillraceError {
+/** The error of a row that is not what it must be. */
+export function corrupt(what: string, why: string): MillraceError {
   return new MillraceError(
     'MR_CORRUPT',
     `${what} is damaged: ${why}; restore the directory from a backup`,

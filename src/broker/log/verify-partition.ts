@@ -16,7 +16,7 @@ import type { Findings } from './findings.ts';
 import { STEP_BYTES } from './front.ts';
 import { readEnds } from './partitions.ts';
 import type { Pause } from './retention.ts';
-import { frameKey, frameRange, homeOf, offsetOfKey, type Ends } from './rows.ts';
+import { frameKey, frameRange, homeOf, isFrameKey, offsetOfKey, type Ends } from './rows.ts';
 import type { StoredTopic } from './topics.ts';
 
 const ATTEMPTS = 3;
@@ -115,6 +115,10 @@ async function walk(
       to: frameKey(topic.id, partition + 1, 0),
     };
     for (const { key, value } of kv.range('frames', range)) {
+      if (!isFrameKey(key)) {
+        report(walked.damages, 'frame', undefined, 'a key among its frames is of none');
+        continue;
+      }
       const base = offsetOfKey(key);
       walked.frames++;
       walked.frameBytes += value.length;
@@ -176,7 +180,8 @@ function nextBase(
 ): number {
   const partition = Buffer.from(to).readUInt16BE(4) - 1;
   const from = frameKey(topic.id, partition, cursor);
-  for (const { key } of kv.range('frames', { from, to, limit: 1 })) return offsetOfKey(key);
+  for (const { key } of kv.range('frames', { from, to }))
+    if (isFrameKey(key)) return offsetOfKey(key);
   return ends.end;
 }
 

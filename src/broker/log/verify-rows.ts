@@ -9,17 +9,22 @@
 import { messageOf } from '../../core/errors.ts';
 import type { KvReader } from '../../kv/kv.ts';
 import type { StateCheck } from '../verify-report.ts';
-import { garbageOf } from './expiry.ts';
+import { decodeGarbage, isGarbage, type Garbage } from './expiry.ts';
 import type { Findings } from './findings.ts';
 import { STEP_BYTES } from './front.ts';
 import { readGroup, readGroupNames, readMembers, readTask } from './group-rows.ts';
 import { readEnds } from './partitions.ts';
 import { decodeProducer } from './producers.ts';
 import type { Pause } from './retention.ts';
-import { decodeRow, frameKey, partitionKey, stateKey, textKey } from './rows.ts';
+import { decodeRow, isFrameKey, isPartitionKey, partitionKey, stateKey, textKey } from './rows.ts';
 import { decodeTopic, lastIds, topicRows, type StoredTopic } from './topics.ts';
 
 const STEP_ROWS = 10_000;
+/** Keys of table `state` begin with the number of a state. */
+const STATE_BYTES = 4;
+const MAX_STATE_ID = 0xffff_ffff;
+/** Behind a partition: more than any offset. */
+const BEHIND_OFFSETS: Buffer = Buffer.alloc(9, 0xff);
 
 /** Tables whose rows are few; those of the others are looked up where they are read. */
 const smallTables = ['meta', 'ends', 'tasks', 'groups', 'members', 'listeners', 'producers'];
@@ -43,11 +48,15 @@ type LastIds = ReturnType<typeof lastIds> | undefined;
 
 /** Reports damaged rows of table `meta` that are about no topic, and returns the last numbers given. */
 export function verifyMeta(kv: KvReader, findings: Findings): LastIds {
-  for (const { key, value } of kv.range('meta', {})) {
-    const name = Buffer.from(key).toString('utf8');
-    if (/^(?:topic:|format$|ids$|changes$|listeners$)/.test(name)) continue;
-    findings.attempt('row', name, () => decodeRow(value, () => `the row ${name}`));
-  }
+  findings.attempt('row', 'table meta', () => {
+    for (const { key, value } of kv.range('meta', {})) {
+      const name = Buffer.from(key).toString('utf8');
+      if (/^(?:topic:|format$|ids$|changes$|listeners$)/.test(name)) continue;
+      findings.attempt('row', name, () =>
+        isGarbage(key) ? decodeGarbage(key, value) : decodeRow(value, () => `the row ${name}`),
+      );
+    }
+  });
   return findings.attempt('row', 'last numbers given', () => lastIds(kv));
 }
 
@@ -55,17 +64,19 @@ export function verifyMeta(kv: KvReader, findings: Findings): LastIds {
 export function verifyTopics(kv: KvReader, last: LastIds, findings: Findings): StoredTopic[] {
   const topics: StoredTopic[] = [];
   const names = new Map<number, string>();
-  for (const { name, row } of topicRows(kv)) {
-    const topic = findings.attempt('row', `topic ${name}`, () => decodeTopic(row, name));
-    if (topic === undefined) continue;
-    topics.push(topic);
-    const other = names.get(topic.id);
-    names.set(topic.id, name);
-    if (other !== undefined)
-      findings.error('row', `topic ${name}`, `it has the same number as topic ${other}`);
-    if (last !== undefined && topic.id > last.topic)
-      findings.error('row', `topic ${name}`, `its number, ${topic.id}, was never given`);
-  }
+  findings.attempt('row', 'topics', () => {
+    for (const { name, row } of topicRows(kv)) {
+      const topic = findings.attempt('row', `topic ${name}`, () => decodeTopic(row, name));
+      if (topic === undefined) continue;
+      topics.push(topic);
+      const other = names.get(topic.id);
+      names.set(topic.id, name);
+      if (other !== undefined)
+        findings.error('row', `topic ${name}`, `it has the same number as topic ${other}`);
+      if (last !== undefined && topic.id > last.topic)
+        findings.error('row', `topic ${name}`, `its number, ${topic.id}, was never given`);
+    }
+  });
   return topics;
 }
 
@@ -76,9 +87,12 @@ export function verifyOwners(
   findings: Findings,
 ): void {
   const partitionsOf = new Map(topics.map(({ id, spec }) => [id, spec.partitions]));
-  const garbage = new Set<number>();
-  for (const { garbage: left } of garbageOf(kv)) for (const id of left.topics) garbage.add(id);
+  const garbage = new Set(notedGarbage(kv).flatMap((left) => left.topics));
   for (const { key } of kv.range('ends', {})) {
+    if (!isPartitionKey(key)) {
+      foreignKey('ends', key, findings);
+      continue;
+    }
     const [id, partition] = placeOfKey(key);
     if (partition >= (partitionsOf.get(id) ?? 0))
       findings.error('orphan', `ends of ${id}[${partition}]`, 'they belong to no topic');
@@ -87,11 +101,41 @@ export function verifyOwners(
   for (let from: Uint8Array = Buffer.of(0); ;) {
     const [entry] = [...kv.range('frames', { from, limit: 1 })];
     if (entry === undefined) return;
-    const [id, partition] = placeOfKey(entry.key);
-    if (partition >= (partitionsOf.get(id) ?? 0) && !garbage.has(id))
-      findings.error('orphan', `frames of ${id}[${partition}]`, 'they belong to no topic');
-    from = partition === 0xffff ? frameKey(id + 1, 0, 0) : frameKey(id, partition + 1, 0);
+    const { key } = entry;
+    if (isFrameKey(key)) {
+      const [id, partition] = placeOfKey(key);
+      if (partition >= (partitionsOf.get(id) ?? 0) && !garbage.has(id))
+        findings.error('orphan', `frames of ${id}[${partition}]`, 'they belong to no topic');
+      from = Buffer.concat([partitionKey(id, partition), BEHIND_OFFSETS]);
+    } else {
+      foreignKey('frames', key, findings);
+      from = behind(key);
+    }
   }
+}
+
+/** What is noted to be deleted. Notes that are damaged are reported with table `meta`. */
+function notedGarbage(kv: KvReader): Garbage[] {
+  const noted: Garbage[] = [];
+  for (const { key, value } of kv.range('meta', {})) {
+    if (!isGarbage(key)) continue;
+    try {
+      noted.push(decodeGarbage(key, value));
+    } catch {
+      // As above.
+    }
+  }
+  return noted;
+}
+
+/** Damage between the pages of the store may leave the rows of one table in another. */
+function foreignKey(table: string, key: Uint8Array, findings: Findings): void {
+  findings.error('row', `table ${table}`, `${textOf(key)} is no key of this table`);
+}
+
+/** The first key that there can be behind another. */
+function behind(key: Uint8Array): Buffer {
+  return Buffer.concat([key, Buffer.of(0)]);
 }
 
 /** Reports damaged groups, tasks and producers, and positions outside of what is there. */
@@ -187,17 +231,33 @@ export async function verifyState(
   state: StateCheck | undefined,
   pause: Pause,
 ): Promise<void> {
-  for (let from: Uint8Array | undefined; ;) {
-    const known = knownStates(kv);
-    let rows = 0;
-    let bytes = 0;
-    let next: Uint8Array | undefined;
-    for (const { key, value } of kv.range('state', from === undefined ? {} : { from })) {
+  for (let from: Uint8Array | undefined = Buffer.of(0); ;) {
+    const begin: Uint8Array = from;
+    from = findings.attempt('checkpoint', 'table state', () =>
+      verifyStates(kv, findings, state, begin),
+    );
+    if (from === undefined) return;
+    await pause();
+  }
+}
+
+/** One stretch of table `state` from a key on. Returns where the next one begins, `undefined` at the end. */
+function verifyStates(
+  kv: KvReader,
+  findings: Findings,
+  state: StateCheck | undefined,
+  from: Uint8Array,
+): Uint8Array | undefined {
+  const known = knownStates(kv);
+  let rows = 0;
+  let bytes = 0;
+  for (const { key, value } of kv.range('state', { from })) {
+    if (key.length < STATE_BYTES) foreignKey('state', key, findings);
+    else {
       const stateId = Buffer.from(key.buffer, key.byteOffset, key.length).readUInt32BE(0);
       if (!known.has(stateId)) {
         findings.error('orphan', `state ${stateId}`, 'its rows belong to no task');
-        next = stateKey(stateId + 1);
-        break;
+        return stateId < MAX_STATE_ID ? stateKey(stateId + 1) : undefined;
       }
       findings.counts.stateRows++;
       if (kv.get('state', key) === undefined)
@@ -205,20 +265,15 @@ export async function verifyState(
       const wrong = state?.defectOf(key, value);
       if (wrong !== undefined)
         findings.error('checkpoint', `state ${stateId}`, `a row is damaged: ${wrong}`);
-      bytes += key.length + value.length;
-      if (++rows >= STEP_ROWS || bytes > STEP_BYTES) {
-        next = Buffer.concat([key, Buffer.of(0)]);
-        break;
-      }
     }
-    if (next === undefined) return;
-    from = next;
-    await pause();
+    bytes += key.length + value.length;
+    if (++rows >= STEP_ROWS || bytes > STEP_BYTES) return behind(key);
   }
+  return undefined;
 }
 
 function knownStates(kv: KvReader): Set<number> {
-  const known = new Set<number>();
+  const known = new Set(notedGarbage(kv).flatMap((left) => left.states));
   for (const { group, task } of taskNames(kv)) {
     try {
       known.add(readTask(kv, group, task)?.stateId ?? 0);
@@ -226,7 +281,6 @@ function knownStates(kv: KvReader): Set<number> {
       // Reported with the tasks. Whose state it was cannot be told: its rows will be reported too.
     }
   }
-  for (const { garbage } of garbageOf(kv)) for (const id of garbage.states) known.add(id);
   return known;
 }
 
@@ -239,7 +293,6 @@ function* taskNames(kv: KvReader): Generator<{ readonly group: string; readonly 
 
 /** Topic id and partition of a key of `frames` or `ends`. */
 function placeOfKey(key: Uint8Array): [id: number, partition: number] {
-  if (key.length < partitionKey(0, 0).length) return [0, 0];
   const bytes = Buffer.from(key.buffer, key.byteOffset, key.length);
   return [bytes.readUInt32BE(0), bytes.readUInt16BE(4)];
 }

@@ -7,10 +7,10 @@ import { spawn } from 'node:child_process';
 
 import { Command, Option } from 'commander';
 
-import { redactUrl } from '../../broker/open.ts';
 import { verifyDirectory } from '../../broker/verify.ts';
 import type { StateCheck, VerifyReport } from '../../broker/verify-report.ts';
 import { MillraceError } from '../../core/errors.ts';
+import { redactUrl } from '../../core/redact.ts';
 import { checkCheckpointRow } from '../../state/checkpoint-rows.ts';
 import { checkpointPosition } from '../../state/checkpoint.ts';
 import { changelogTopic } from '../../topology/topology.ts';

@@ -101,19 +101,20 @@ export function textFile(path: string, options: TextFileOptions = {}): Stream<st
       }
     };
     let file = await OpenFile.open(path);
+    let next: OpenFile | undefined;
     try {
       if (fromEnd) file.skip();
       feed.opened();
       for (;;) {
-        await emitAll(file);
-        if (feed.signal.aborted) return;
+        // It looks before it reads: a file that was replaced by then has come to its end.
         const now = follow ? await lookAgain(path, file) : 'over';
+        if (now instanceof OpenFile) next = now;
+        if (now !== 'truncated') await emitAll(file);
+        if (feed.signal.aborted) return;
         if (now === 'same') {
           await sleep(clock, pollMs, feed.signal);
           continue;
         }
-        // What was written between the last look into it and its end.
-        await emitAll(file);
         const rest = splitter.rest();
         if (rest !== undefined) await feed.emitAll([textOfLine(rest)]);
         if (now === 'over') return;
@@ -121,10 +122,12 @@ export function textFile(path: string, options: TextFileOptions = {}): Stream<st
         else {
           await file.close();
           file = now;
+          next = undefined;
         }
       }
     } finally {
       await file.close();
+      await next?.close();
     }
   });
 }

@@ -86,7 +86,6 @@ export function tcpSink<T = unknown>(options: TcpSinkOptions<T>): SinkFunction<T
         return;
       } catch (error) {
         socket?.destroy();
-        socket = undefined;
         const what = `a value cannot be sent to tcp ${peer.host}:${peer.port}`;
         await retries.again(outside(what, error), signal);
       }

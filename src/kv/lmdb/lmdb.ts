@@ -60,6 +60,14 @@ export interface LmdbOptions extends GroupLimits {
 const MAX_READERS = 1024;
 
 /**
+ * After so many bytes of writing the slots of readers that died are freed: until then everything that is replaced is kept for them, and the file
+ * grows by it. lmdb-js does so every ten minutes of writing, which may be gigabytes.
+ */
+const READER_CHECK_BYTES = 16 * 1024 * 1024;
+/** What a transaction writes besides its entries, about: the pages that lead to them. */
+const COMMIT_BYTES = 32 * 1024;
+
+/**
  * Address space for the file. lmdb-js starts with 128 KiB and maps the file anew whenever it outgrows the map, while readers
  * use it; with this much it does not come to that. Costs no memory. A larger file is still mapped anew.
  */
@@ -139,7 +147,7 @@ export function rootOptions(directory: string): RootOptions {
     keyEncoding: 'binary',
     maxDbs: 64,
     mapSize: MAP_BYTES,
-    // Opening also frees the slots of readers that died, as lmdb-js does again every ten minutes of writing.
+    // Opening also frees the slots of readers that died.
     maxReaders: MAX_READERS,
     permissionsMode: 0o600,
     overlappingSync: false,
@@ -243,6 +251,8 @@ class LmdbEngine implements GroupEngine {
   readonly #copies = new Set<Promise<void>>();
   readonly #exit = new ExitGuard();
   #broken: MillraceError | undefined;
+  /** Bytes since the last look for readers that died. */
+  #written = 0;
 
   constructor(
     root: RootDatabase,
@@ -270,6 +280,7 @@ class LmdbEngine implements GroupEngine {
    */
   async commit(run: () => GroupSize): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken;
+    this.#freeDeadReaders();
     let size: GroupSize | undefined;
     let failure: unknown;
     this.#exit.begun();
@@ -292,11 +303,18 @@ class LmdbEngine implements GroupEngine {
     } finally {
       this.#exit.called();
     }
+    this.#written += COMMIT_BYTES + (size?.bytes ?? 0);
     if (failure === undefined) return;
     // lmdb has refused a write that was checked before. It refuses to commit after that; should it have done so, part of a
     // body may be there, so nobody goes on as if nothing had happened.
     this.#broken = brokenError(this.#directory, failure);
     throw this.#broken;
+  }
+
+  #freeDeadReaders(): void {
+    if (this.#written < READER_CHECK_BYTES) return;
+    this.#written = 0;
+    this.#root.readerCheck();
   }
 
   reader(): KvReader {

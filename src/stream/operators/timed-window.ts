@@ -168,11 +168,12 @@ class OpenWindows<G> implements Operator {
   }
 
   #sendEach(windows: readonly Window<G>[], from: number): void | Promise<void> {
-    for (const [i, { gathered, event }] of windows.slice(from).entries()) {
+    for (let i = from; i < windows.length; i++) {
+      const { gathered, event } = windows[i] as Window<G>;
       const pending = this.detached.run(() =>
         this.#output.next(this.#gathering.values(gathered), event),
       );
-      if (pending !== undefined) return pending.then(() => this.#sendEach(windows, from + i + 1));
+      if (pending !== undefined) return pending.then(() => this.#sendEach(windows, i + 1));
     }
   }
 }
