@@ -79,6 +79,7 @@ const packages: Readonly<Record<string, PackageRule>> = {
   commander: { home: 'cli/' },
   pino: { home: 'log/' },
   'pino-pretty': { home: 'log/' },
+  '@platformatic/kafka': { home: 'broker/kafka/', optional: true },
   ws: { home: 'connectors/websocket/', optional: true },
   mqtt: { home: 'connectors/mqtt/', optional: true },
   'eventsource-parser': { home: 'connectors/http/', optional: true },

@@ -9,7 +9,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -123,9 +123,11 @@ async function fetchJars(cache: string): Promise<void> {
   }
 }
 
+function dependency(group: string, name: string, version: string): string {
+  return `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
+}
+
 function pom(): string {
-  const dependency = (group: string, name: string, version: string): string =>
-    `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
   return `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>millrace</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
 <dependencies>
@@ -217,7 +219,7 @@ async function startOnce(
       `${mechanism}=[name=${user.name},password="${user.password}"]`,
     ]);
     const formatted = await run('java', [
-      ...java(cache, directory),
+      ...javaOptions(cache, directory),
       'kafka.tools.StorageTool',
       'format',
       '-t',
@@ -228,13 +230,12 @@ async function startOnce(
     ]);
     if (formatted.status !== 0)
       throw new Error(`the storage of kafka cannot be made:\n${formatted.output.slice(-4000)}`);
-    child = await launch([...java(cache, directory), 'kafka.Kafka', file], directory);
-    const at = (port: number): string => `127.0.0.1:${port}`;
+    child = await launch([...javaOptions(cache, directory), 'kafka.Kafka', file], directory);
     return {
-      plain: at(plain),
-      sasl: at(sasl),
-      tls: at(tls),
-      saslTls: at(saslTls),
+      plain: local(plain),
+      sasl: local(sasl),
+      tls: local(tls),
+      saslTls: local(saslTls),
       caPath: store.caPath,
       user,
       stop,
@@ -247,7 +248,11 @@ async function startOnce(
 
 type Ports = [number, number, number, number, number];
 
-function java(cache: string, directory: string): string[] {
+function local(port: number): string {
+  return `127.0.0.1:${port}`;
+}
+
+function javaOptions(cache: string, directory: string): string[] {
   return [
     '-Xms128m',
     '-Xmx512m',
@@ -292,9 +297,9 @@ function propertiesOf(
       `listener.name.${listener}.sasl.enabled.mechanisms`,
       Object.keys(mechanisms).join(',').toUpperCase(),
     ],
-    ...Object.entries(mechanisms).map(([mechanism, config]) => [
-      `listener.name.${listener}.${mechanism}.sasl.jaas.config`,
-      config,
+    ...Object.entries(mechanisms).map((entry) => [
+      `listener.name.${listener}.${entry[0]}.sasl.jaas.config`,
+      entry[1],
     ]),
   ]);
   return {
@@ -409,9 +414,4 @@ async function freePorts(count: number): Promise<number[]> {
     servers.map((server) => new Promise<void>((closed) => server.close(() => closed()))),
   );
   return ports;
-}
-
-/** The certificate of {@link KafkaAddresses.caPath}. */
-export async function readCa(path: string): Promise<string> {
-  return await readFile(path, 'utf8');
 }

@@ -101,7 +101,8 @@ export interface PartitionReader {
   /** Offset of the next record to be read. */
   readonly offset: number;
   /**
-   * The frame that holds `offset`, or the next one if compaction has left none, or `undefined` at the end of the partition. The first frame
+   * The frame that holds `offset`, or the next one if none does (compaction leaves gaps, and so do the ends of transactions on some brokers), or
+   * `undefined` at the end of the partition. The first frame
    * may begin before `offset`: skip its leading records. May return a promise; the embedded brokers answer at once.
    *
    * @throws `MR_CORRUPT` for a frame whose checksum is wrong, `MR_OFFSET_LOST` when `offset` lies below the start of the partition.
@@ -263,13 +264,11 @@ export interface Maintained {
   readonly expired: readonly string[];
 }
 
-/** An open broker. */
-export interface Broker {
+/** Topics and what is in them: the part of a broker that knows nothing of groups. */
+export interface RecordLog {
   /** The URL it was opened with, without secrets. */
   readonly url: string;
   readonly capabilities: BrokerCapabilities;
-  /** Where checkpoints of task state are kept: table `'state'` of this store. */
-  readonly state: Kv;
 
   /**
    * Creates the topic, or does nothing if it is there with the same specification.
@@ -283,22 +282,15 @@ export interface Broker {
   topics(): Promise<readonly TopicSpec[]>;
   /** @throws `MR_UNKNOWN_TOPIC`. */
   bounds(topic: string, partition: number): Promise<PartitionBounds>;
-  /** Bytes of what can be read of a partition, as it is stored. @throws `MR_UNKNOWN_TOPIC`. */
-  storedBytes(topic: string, partition: number): Promise<number>;
   /**
    * Deletes whole frames that end at or below `before`, in transactions of about 4 MiB, so that writers do not wait long.
    * Resolves to the new start when all of them are gone.
    */
   truncate(topic: string, partition: number, before: number): Promise<number>;
-  /**
-   * One round of housekeeping, in transactions of about 4 MiB: deletes what {@link TopicKeep} allows, what every task of the owner of a
-   * repartition topic has committed, and forgets groups. Source topics are never spared for a group that sleeps: it finds `MR_OFFSET_LOST`.
-   */
-  maintain(options?: MaintainOptions): Promise<Maintained>;
 
   /**
    * Appends all frames, or none. With `producer`, an append whose sequence was already acknowledged is not repeated: the result
-   * is then `undefined`.
+   * is then `undefined`. Without one a broker of several machines may fail with `MR_IO` when only some partitions have their frames.
    *
    * @throws `MR_FENCED` when the producer id has been opened again. `MR_UNKNOWN_TOPIC`. `MR_ARGUMENT_INVALID` for a partition
    * that the topic does not have, a gap in the sequence, or more than 256 MiB at once.
@@ -310,8 +302,26 @@ export interface Broker {
   /** Opens a producer id: fences whoever used it before and tells where it stood. */
   openProducer(id: string): Promise<ProducerState>;
 
-  /** A reader that starts at `from`. @throws `MR_UNKNOWN_TOPIC`. */
+  /** A reader that starts at `from`. @throws `MR_UNKNOWN_TOPIC` and `MR_ARGUMENT_INVALID`, here or with the first `next`. */
   reader(topic: string, partition: number, from: number): PartitionReader;
+
+  /** Ends running calls, then releases everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** An open broker. */
+export interface Broker extends RecordLog {
+  /** Where checkpoints of task state are kept: table `'state'` of this store. */
+  readonly state: Kv;
+
+  /** Bytes of what can be read of a partition, as it is stored. @throws `MR_UNKNOWN_TOPIC`. */
+  storedBytes(topic: string, partition: number): Promise<number>;
+  /**
+   * One round of housekeeping, in transactions of about 4 MiB: deletes what {@link TopicKeep} allows, what every task of the owner of a
+   * repartition topic has committed, and forgets groups. Source topics are never spared for a group that sleeps: it finds `MR_OFFSET_LOST`.
+   */
+  maintain(options?: MaintainOptions): Promise<Maintained>;
+
   /**
    * A number that grows with every append and commit, by whichever process. Take it before you look for new records, and give it to
    * {@link Broker.changed} when there were none.
@@ -348,7 +358,4 @@ export interface Broker {
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<Uint8Array>;
-
-  /** Ends running calls, then releases everything. Idempotent. */
-  close(): Promise<void>;
 }

@@ -32,13 +32,18 @@ const taskId = /^[\x21-\x7e]{1,249}$/;
 
 /** Returns `name` if it is a valid internal name; see the head of this file. @throws `MR_NAME_INVALID`. */
 export function internalName(what: string, name: string): string {
-  if (typeof name !== 'string' || !internal.test(name) || name.includes('..'))
+  if (!isInternalName(name))
     throw new MillraceError(
       'MR_NAME_INVALID',
       `${quote(name)} is not a valid ${what} name; use 1 to 249 letters, digits, '.', '_' or '-', starting with a letter or digit, without '..'`,
       { details: { what } },
     );
   return name;
+}
+
+/** Whether anything can have this internal name. */
+export function isInternalName(name: unknown): name is string {
+  return typeof name === 'string' && internal.test(name) && !name.includes('..');
 }
 
 /** @throws `MR_NAME_INVALID`, `MR_OPTION_INVALID`. */
@@ -70,7 +75,10 @@ export function checkTopicSpec(spec: TopicSpec): void {
 }
 
 /** @throws `MR_ARGUMENT_INVALID` when `topic` has no such partition. */
-export function checkPartition(topic: TopicSpec, partition: number): void {
+export function checkPartition(
+  topic: Pick<TopicSpec, 'name' | 'partitions'>,
+  partition: number,
+): void {
   if (!Number.isInteger(partition) || partition < 0 || partition >= topic.partitions)
     throw new MillraceError(
       'MR_ARGUMENT_INVALID',
@@ -223,4 +231,18 @@ function badTask(group: string, id: unknown): MillraceError {
 
 function quote(value: unknown): string {
   return JSON.stringify(String(value).slice(0, 260));
+}
+
+/** The error of reading below the start of a partition. */
+export function offsetLost(
+  topic: string,
+  partition: number,
+  offset: number,
+  start: number,
+): MillraceError {
+  return new MillraceError(
+    'MR_OFFSET_LOST',
+    `offset ${offset} of ${topic}[${partition}] has been deleted: the partition begins at ${start}, ${start - offset} records are gone; continue at ${start} if that is acceptable`,
+    { domain: 'external', details: { topic, partition, offset, start, lost: start - offset } },
+  );
 }

@@ -6,8 +6,13 @@
  */
 export { VirtualClock } from '../core/clock.ts';
 export { seededRandom } from '../core/random.ts';
-export { brokerConformance } from './conformance/broker.ts';
-export type { BrokerConformanceOptions, OpenedBroker } from './conformance/broker.ts';
+export { brokerConformance, logConformance } from './conformance/broker.ts';
+export type {
+  BrokerConformanceOptions,
+  LogConformanceOptions,
+  OpenedBroker,
+  OpenedLog,
+} from './conformance/broker.ts';
 export { KV_TABLES, kvConformance } from './conformance/kv.ts';
 export type { KvConformanceOptions, OpenedKv } from './conformance/kv.ts';
 export { seededFaults } from './faults.ts';

@@ -34,7 +34,8 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     project.provide('kafka', null);
     return undefined;
   }
-  const { stop, ...started } = await startKafka();
-  project.provide('kafka', { plain: started.plain, started });
-  return stop;
+  const server = await startKafka();
+  const { plain, sasl, tls, saslTls, caPath, user } = server;
+  project.provide('kafka', { plain, started: { plain, sasl, tls, saslTls, caPath, user } });
+  return async () => await server.stop();
 }

@@ -11,7 +11,8 @@ import type { Outgoing, PartitionBounds, Placed } from '../broker.ts';
 import { checkFrames } from '../checks.ts';
 import { place } from '../frame.ts';
 import { decodeEnds, encodeEnds, frameKey, homeOf, partitionKey, type Ends } from './rows.ts';
-import { readTopic, unknownTopic, type StoredTopic, type Topics } from './topics.ts';
+import { unknownTopic } from '../topic-spec.ts';
+import { readTopic, type StoredTopic, type Topics } from './topics.ts';
 
 /** A frame whose topic was looked up. */
 export interface Routed extends Outgoing {
@@ -84,20 +85,6 @@ export function appendFrames(
   for (const { frame, ends } of partitions.values())
     writeEnds(txn, frame.to, frame.partition, ends);
   return placed;
-}
-
-/** The error of reading below the start of a partition. */
-export function offsetLost(
-  topic: string,
-  partition: number,
-  offset: number,
-  start: number,
-): MillraceError {
-  return new MillraceError(
-    'MR_OFFSET_LOST',
-    `offset ${offset} of ${topic}[${partition}] has been deleted: the partition begins at ${start}, ${start - offset} records are gone; continue at ${start} if that is acceptable`,
-    { domain: 'external', details: { topic, partition, offset, start, lost: start - offset } },
-  );
 }
 
 function partitionNumber(topic: StoredTopic, partition: number): number {

@@ -7,9 +7,9 @@
 import { MillraceError } from '../../core/errors.ts';
 import type { KvEntry, KvReader } from '../../kv/kv.ts';
 import type { PartitionReader } from '../broker.ts';
-import { checkOffset } from '../checks.ts';
+import { checkOffset, offsetLost } from '../checks.ts';
 import { FrameView } from '../frame-view.ts';
-import { offsetLost, readEnds } from './partitions.ts';
+import { readEnds } from './partitions.ts';
 import { frameKey, frameRange, homeOf, moveFrameKey, offsetOfKey, type Ends } from './rows.ts';
 import type { StoredTopic } from './topics.ts';
 

@@ -8,11 +8,11 @@
  *
  * @module
  */
-import { MillraceError } from '../../core/errors.ts';
 import type { Kv, KvReader, KvTransaction } from '../../kv/kv.ts';
 import type { TopicSpec } from '../broker.ts';
 import { checkPartition, checkTopicSpec } from '../checks.ts';
-import { checkKeep, firstKeep, mergeKeep } from '../keep.ts';
+import { checkKeep } from '../keep.ts';
+import { declare, declareAgain, unknownTopic } from '../topic-spec.ts';
 import { decodeRow, encodeEnds, encodeRow, partitionKey, textKey, type Ends } from './rows.ts';
 
 /** A topic and the number that stands for it in keys. */
@@ -69,14 +69,14 @@ export class Topics {
     checkTopicSpec(spec);
     checkKeep(spec);
     const there = readTopic(this.#kv, spec.name);
-    if (there !== undefined && merge(there.spec, spec) === there.spec) return;
+    if (there !== undefined && declareAgain(there.spec, spec) === there.spec) return;
     await this.#kv.transact((txn) => {
       const stored = readTopic(txn, spec.name);
       if (stored === undefined) {
         createTopic(txn, spec);
         return;
       }
-      const merged = merge(stored.spec, spec);
+      const merged = declareAgain(stored.spec, spec);
       if (merged !== stored.spec) writeTopic(txn, { id: stored.id, spec: merged });
     });
   }
@@ -130,15 +130,6 @@ export function lastIds(kv: KvReader): { readonly topic: number; readonly state:
   };
 }
 
-/** The error of a topic that is not there. */
-export function unknownTopic(name: string): MillraceError {
-  return new MillraceError(
-    'MR_UNKNOWN_TOPIC',
-    `there is no topic ${JSON.stringify(String(name).slice(0, 260))}; create it first, or check its name`,
-    { details: { topic: name } },
-  );
-}
-
 export function decodeTopic(row: Uint8Array, name: string): StoredTopic {
   const { head } = decodeRow(row, () => `the row of topic ${name}`);
   const { id, ...rest } = head as Omit<TopicSpec, 'name'> & { readonly id: number };
@@ -146,15 +137,9 @@ export function decodeTopic(row: Uint8Array, name: string): StoredTopic {
 }
 
 function createTopic(txn: KvTransaction, spec: TopicSpec): void {
-  const { name, partitions, codec, keyCodec, role, owner } = spec;
   const id = nextId(txn, 'topic');
-  const keys = keyCodec === undefined ? {} : { keyCodec };
-  const own = owner === undefined ? {} : { owner };
-  writeTopic(txn, {
-    id,
-    spec: { name, partitions, codec, ...keys, role, ...own, ...firstKeep(spec) },
-  });
-  for (let partition = 0; partition < partitions; partition++)
+  writeTopic(txn, { id, spec: declare(spec) });
+  for (let partition = 0; partition < spec.partitions; partition++)
     txn.put('ends', partitionKey(id, partition), encodeEnds(EMPTY));
 }
 
@@ -168,30 +153,4 @@ function readDeletions(kv: KvReader): number {
   if (row === undefined) return 0;
   const { head } = decodeRow(row, () => 'the row that counts deleted topics');
   return (head as { readonly count: number }).count;
-}
-
-/** What is to be stored of a topic that is declared again; the same object if that changes nothing. @throws `MR_TOPIC_CONFLICT`. */
-function merge(there: TopicSpec, wanted: TopicSpec): TopicSpec {
-  if (there.owner !== wanted.owner)
-    throw new MillraceError(
-      'MR_TOPIC_CONFLICT',
-      `topic ${wanted.name} belongs to ${ownerOf(there)} and cannot be declared by ${ownerOf(wanted)}; rename the app, or what the topic is named after`,
-      { details: { topic: wanted.name, stored: there.owner, declared: wanted.owner } },
-    );
-  for (const field of ['partitions', 'codec', 'keyCodec', 'role'] as const)
-    if (there[field] !== wanted[field])
-      throw new MillraceError(
-        'MR_TOPIC_CONFLICT',
-        `topic ${wanted.name} is there with ${field} ${quoted(there[field])} and cannot be declared with ${quoted(wanted[field])}; declare it as it is, or use another name`,
-        { details: { topic: wanted.name, field, stored: there[field], declared: wanted[field] } },
-      );
-  return mergeKeep(there, wanted);
-}
-
-function quoted(field: unknown): string {
-  return field === undefined ? 'none' : JSON.stringify(field);
-}
-
-function ownerOf({ owner }: TopicSpec): string {
-  return owner === undefined ? 'nobody in particular' : `group ${owner}`;
 }

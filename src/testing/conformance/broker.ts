@@ -6,13 +6,13 @@
  *
  * @module
  */
-import type { Broker } from '../../broker/broker.ts';
+import type { Broker, RecordLog } from '../../broker/broker.ts';
 import { VirtualClock } from '../../core/clock.ts';
 import { seededRandom, type Random } from '../../core/random.ts';
-import { START_MS } from './broker/bench.ts';
+import { START_MS, type LogBench } from './broker/bench.ts';
 import { groupCases } from './broker/groups.ts';
 import { lifeCases } from './broker/life.ts';
-import { logCases } from './broker/log.ts';
+import { logCases, receiptCases } from './broker/log.ts';
 import { runModel } from './broker/model.ts';
 import { producerCases } from './broker/producers.ts';
 import { retentionCases } from './broker/retention.ts';
@@ -45,11 +45,42 @@ export interface BrokerConformanceOptions {
   readonly seed?: number | undefined;
 }
 
+/** A log under test; see {@link OpenedBroker}. */
+export interface OpenedLog {
+  readonly log: RecordLog;
+  readonly reopen: () => Promise<RecordLog>;
+  readonly dispose: () => Promise<void>;
+}
+
+/** What the part of the suite needs that is about topics and records. */
+export interface LogConformanceOptions {
+  readonly name: string;
+  readonly test: (name: string, fn: () => Promise<void>) => unknown;
+  /** An empty log, which lives by whatever clock it likes. */
+  readonly open: () => Promise<OpenedLog>;
+}
+
+/** Registers the tests about topics, records and producers, which {@link brokerConformance} has as well: for a log without groups. */
+export function logConformance({ name, test, open }: LogConformanceOptions): void {
+  const cases = { ...topicCases, ...logCases, ...producerCases };
+  for (const [title, run] of Object.entries(cases))
+    test(`${name}: ${title}`, async () => {
+      const { log, reopen, dispose } = await open();
+      const bench: LogBench = { broker: log, reopen };
+      try {
+        await run(bench);
+      } finally {
+        await dispose();
+      }
+    });
+}
+
 /** Registers the tests. @throws when `skip` names a test that is not there. */
 export function brokerConformance(options: BrokerConformanceOptions): void {
   const cases = {
     ...topicCases,
     ...logCases,
+    ...receiptCases,
     ...producerCases,
     ...groupCases,
     ...sharingCases,

@@ -11,6 +11,7 @@ import type {
   Membership,
   Outgoing,
   Placed,
+  RecordLog,
   TaskCommit,
   TopicSpec,
 } from '../../../broker/broker.ts';
@@ -19,13 +20,20 @@ import { FrameBuilder } from '../../../broker/frame-builder.ts';
 import type { FrameView } from '../../../broker/frame-view.ts';
 import type { VirtualClock } from '../../../core/clock.ts';
 
+/** What a case about topics and records gets: an empty log. */
+export interface LogBench {
+  readonly broker: RecordLog;
+  readonly reopen: () => Promise<RecordLog>;
+}
+
 /** What a case gets: an empty broker, and the clock that it lives by, standing at {@link START_MS}. */
-export interface Bench {
+export interface Bench extends LogBench {
   readonly broker: Broker;
   readonly reopen: () => Promise<Broker>;
   readonly clock: VirtualClock;
 }
 
+export type LogCases = Readonly<Record<string, (bench: LogBench) => Promise<void>>>;
 export type Cases = Readonly<Record<string, (bench: Bench) => Promise<void>>>;
 
 /** Wall clock at the beginning of each case, in milliseconds. */
@@ -48,7 +56,7 @@ export function framesOf(count: number, text: string): Outgoing[] {
 }
 
 export async function append(
-  broker: Broker,
+  broker: RecordLog,
   topic: string,
   partition: number,
   ...texts: string[]
@@ -59,7 +67,7 @@ export async function append(
 }
 
 export async function produce(
-  broker: Broker,
+  broker: RecordLog,
   epoch: number,
   sequence: number,
   position: string | undefined,
@@ -79,7 +87,7 @@ export function commitOf(task: string, epoch: number, outputs: readonly Outgoing
 
 /** Offset and text of every record from `from` on. */
 export async function readAll(
-  broker: Broker,
+  broker: RecordLog,
   topic: string,
   partition: number,
   from = 0,
@@ -89,6 +97,17 @@ export async function readAll(
   for (let view = await reader.next(); view !== undefined; view = await reader.next())
     for (let i = 0; i < view.count; i++) records.push([view.baseOffset + i, textAt(view, i)]);
   return records;
+}
+
+/** Asserts that a partition cannot be read from an offset: a broker may find out with the reader, or with the first frame. */
+export async function failsToRead(
+  broker: RecordLog,
+  topic: string,
+  partition: number,
+  from: number,
+  code: string,
+): Promise<void> {
+  await fails(async () => await broker.reader(topic, partition, from).next(), code);
 }
 
 export function values(records: readonly [number, string][]): string[] {
