@@ -242,10 +242,17 @@ export class Cluster {
     if (this.#closing.signal.aborted) throw this.#closed();
   }
 
+  /** Breaks all connections, as brokers and networks do: calls under way are tried again, over new ones. */
+  async disconnect(): Promise<void> {
+    const pools = [...this.#pools.values()];
+    this.#pools.clear();
+    await Promise.all(pools.map((pool) => pool.close().catch(() => undefined)));
+  }
+
   /** Closes all connections; calls under way fail with `MR_CLOSED`. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close().catch(() => undefined)));
+    await this.disconnect();
   }
 
   async #wait(ms: number): Promise<void> {

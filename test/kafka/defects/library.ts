@@ -18,14 +18,16 @@ import { kafka, openCluster, unique } from '../support.ts';
 
 type TextProducer = library.Producer<string, string, string, string>;
 
+type TheirOptions = Partial<library.ProducerOptions<string, string, string, string>>;
+
 /** One cluster with a topic of its own, and both ways to use it. */
 export interface DefectBench {
   readonly cluster: Cluster;
   readonly topic: string;
-  /** A producer of the library. */
-  readonly theirs: (
-    options?: Partial<library.ProducerOptions<string, string, string, string>>,
-  ) => TextProducer;
+  /** A producer of the library, with a transactional id. */
+  readonly theirs: (options?: TheirOptions) => TextProducer;
+  /** One of the library without. */
+  readonly theirPlain: () => TextProducer;
   /** A producer of ours, not open yet. */
   readonly ours: (transactionalId?: string, timeoutMs?: number) => TransactionalProducer;
   /** One frame with a record for each text. */
@@ -48,22 +50,22 @@ export async function defectBench(partitions = 1): Promise<DefectBench> {
   const fetcher = new Fetcher(cluster);
   const { Producer, stringSerializers } = cluster.library;
   const opened: TextProducer[] = [];
+  const make = (options: TheirOptions): TextProducer => {
+    const producer = new Producer({
+      clientId: 'theirs',
+      bootstrapBrokers: [kafka?.plain ?? ''],
+      serializers: stringSerializers,
+      ...options,
+    });
+    opened.push(producer);
+    return producer;
+  };
   return {
     cluster,
     topic,
-    theirs: (options = {}) => {
-      const producer = new Producer({
-        clientId: 'theirs',
-        bootstrapBrokers: [kafka?.plain ?? ''],
-        serializers: stringSerializers,
-        idempotent: true,
-        transactionalId: unique('theirs'),
-        retryDelay: 5,
-        ...options,
-      });
-      opened.push(producer);
-      return producer;
-    },
+    theirs: (options = {}) =>
+      make({ idempotent: true, transactionalId: unique('theirs'), ...options }),
+    theirPlain: () => make({}),
     ours: (transactionalId = unique('ours'), timeoutMs = 10_000) =>
       new TransactionalProducer(cluster, sender, { transactionalId, timeoutMs }),
     frame: (partition, ...texts) => {
@@ -83,9 +85,7 @@ export async function defectBench(partitions = 1): Promise<DefectBench> {
 }
 
 /** Everything from where a reader stands to the end. */
-export async function readTexts(
-  reader: ReturnType<RecordLog['reader']>,
-): Promise<string[]> {
+export async function readTexts(reader: ReturnType<RecordLog['reader']>): Promise<string[]> {
   const texts: string[] = [];
   for (let view = await reader.next(); view !== undefined; view = await reader.next())
     for (let i = 0; i < view.count; i++)
