@@ -6,6 +6,8 @@
  *
  * @module
  */
+import { isIP } from 'node:net';
+
 import type { API, ConnectionOptions, ConnectionPool } from '@platformatic/kafka';
 
 import { sleep } from '../../core/clock.ts';
@@ -119,7 +121,9 @@ export class Cluster {
       connectTimeout: CONNECT_MS,
       requestTimeout: REQUEST_MS,
       maxInflights: MAX_IN_FLIGHT,
-      ...(tls === undefined ? {} : { tls, tlsServerName: true }),
+      ...(tls === undefined
+        ? {}
+        : { tls, tlsServerName: url.hosts.some(({ host }) => isIP(host) === 0) }),
       ...(login === undefined
         ? {}
         : {

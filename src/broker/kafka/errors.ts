@@ -151,6 +151,11 @@ function judge(trouble: Trouble): Verdict {
       'MR_PERMISSION',
       `the certificate of the brokers is not trusted or TLS fails (${untrusted}); give ca= in the URL, with the certificate of who has signed it, and the port of a listener with TLS`,
     );
+  if (texts.some((text) => text.includes('TLS handshake failed')))
+    return user(
+      'MR_PERMISSION',
+      'the brokers do not speak TLS here; give the port of a listener with TLS, or leave tls out of the URL',
+    );
   if (texts.some((text) => text.includes('requires TLS')))
     return user('MR_PERMISSION', 'the brokers want TLS here; give tls=true in the URL');
   const refused = reported.find((name) => name.endsWith('_AUTHORIZATION_FAILED'));

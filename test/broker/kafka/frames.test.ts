@@ -20,7 +20,7 @@ function recordsOf(...frames: readonly Frame[]): BatchRecord[] {
   return readRecords(batch, batch.records, 't[0]');
 }
 
-function frame(text: boolean, upstream: number | null, ...values: (string | null)[]): Frame {
+function frameWith(text: boolean, upstream: number | null, ...values: (string | null)[]): Frame {
   const builder = new FrameBuilder({ text, maxRecordBytes: 1000 });
   for (const [i, value] of values.entries())
     builder.add(i, Buffer.from(`k${i}`), value === null ? null : Buffer.from(value), {
@@ -42,11 +42,11 @@ const facts = (view: FrameView): unknown[] => [
 
 test('frames of one batch come back as they were', () => {
   const records = recordsOf(
-    frame(false, null, 'a', 'b'),
-    frame(true, null, '1', null, '{"x":2}'),
-    frame(true, 3, '5'),
+    frameWith(false, null, 'a', 'b'),
+    frameWith(true, null, '1', null, '{"x":2}'),
+    frameWith(true, 3, '5'),
     controlFrame({ upstream: 4, streamTime: 99 }, true),
-    frame(false, 0, 'c'),
+    frameWith(false, 0, 'c'),
   );
   const views = framesOf(records, PLACE);
   expect(views.map(facts)).toEqual([
@@ -63,7 +63,7 @@ test('frames of one batch come back as they were', () => {
 });
 
 test('a frame that says nothing beside its records has no mark', () => {
-  const [first, last] = recordsOf(frame(false, null, 'a', 'b'));
+  const [first, last] = recordsOf(frameWith(false, null, 'a', 'b'));
   expect([first?.headers, last?.headers]).toEqual([
     [['n', Buffer.from('0')]],
     [['n', Buffer.from('1')]],
@@ -71,7 +71,7 @@ test('a frame that says nothing beside its records has no mark', () => {
 });
 
 test('frames are cut where compaction has left gaps', () => {
-  const records = recordsOf(frame(true, 3, '0', '1', '2', '3', '4'));
+  const records = recordsOf(frameWith(true, 3, '0', '1', '2', '3', '4'));
   const left = records.filter(({ offset }) => offset !== 1 && offset !== 2);
   expect(framesOf(left, PLACE).map((view) => [view.baseOffset, view.count, view.text])).toEqual([
     [0, 1, false],
