@@ -21,8 +21,11 @@ import type { Requests } from './requests.ts';
 import { readTlsFiles } from './url.ts';
 import type { KafkaUrl } from './url.ts';
 
-/** Which connections a call uses: those for short questions, for what is written, for reading at once, for reading when there is something. */
-export type Lane = 'calls' | 'writes' | 'reads' | 'waits';
+/**
+ * Which connections a call uses: those for short questions, for what is written, for reading, and of each member of a group its own, since joining
+ * is answered only when all others have joined.
+ */
+export type Lane = 'calls' | 'writes' | 'reads' | `member ${string}`;
 
 /** Which broker a call goes to. */
 export type Target =
@@ -176,9 +179,30 @@ export class Cluster {
     }
   }
 
-  /** Does something again while what stands in its way passes. */
+  /** The same, but throws in the end what the library throws. */
+  async callRaw<A extends unknown[], R>(
+    target: Target,
+    api: API<A, R>,
+    args: A,
+    options: CallOptions,
+  ): Promise<R> {
+    return await this.#retryRaw(
+      options,
+      async () => await this.attempt(target, api, args, options.lane),
+    );
+  }
+
+  /** Does something again while what stands in its way passes. @throws what {@link kafkaError} makes of it; `MR_CLOSED`. */
   async retry<R>(options: CallOptions, attempt: () => Promise<R>): Promise<R> {
-    const { what, details, retryForMs = RETRY_FOR_MS, waitAtMostMs = RETRY_LAST_MS } = options;
+    try {
+      return await this.#retryRaw(options, attempt);
+    } catch (error) {
+      throw kafkaError(error, options.what, options.details);
+    }
+  }
+
+  async #retryRaw<R>(options: CallOptions, attempt: () => Promise<R>): Promise<R> {
+    const { retryForMs = RETRY_FOR_MS, waitAtMostMs = RETRY_LAST_MS } = options;
     const untilMs = this.clock.monotonic() + retryForMs;
     for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(waitMs * 2, waitAtMostMs)) {
       this.assertOpen();
@@ -187,8 +211,7 @@ export class Cluster {
       } catch (error) {
         if (this.#closing.signal.aborted) throw this.#closed();
         const may = (options.passes ?? passes)(troubleOf(error));
-        if (!may || this.clock.monotonic() + waitMs > untilMs)
-          throw kafkaError(error, what, details);
+        if (!may || this.clock.monotonic() + waitMs > untilMs) throw error;
         await this.#wait(waitMs);
       }
     }
@@ -244,6 +267,13 @@ export class Cluster {
   /** @throws `MR_CLOSED`. */
   assertOpen(): void {
     if (this.#closing.signal.aborted) throw this.#closed();
+  }
+
+  /** Closes the connections of one lane. */
+  async closeLane(lane: Lane): Promise<void> {
+    const pool = this.#pools.get(lane);
+    this.#pools.delete(lane);
+    await pool?.close().catch(() => undefined);
   }
 
   /** Breaks all connections, as brokers and networks do: calls under way are tried again, over new ones. */

@@ -187,7 +187,7 @@ function judge(trouble: Trouble): Verdict {
   if (has('UNSUPPORTED_VERSION') || codes.includes('PLT_KFK_UNSUPPORTED_API'))
     return outside(
       'MR_VERSION_UNSUPPORTED',
-      'the brokers are too old; millrace needs Kafka 2.8 or newer',
+      'the brokers are too old; millrace needs Kafka 3.2 or newer',
     );
   const [name] = reported;
   return outside(
