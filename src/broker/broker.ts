@@ -305,6 +305,20 @@ export interface RecordLog {
   /** A reader that starts at `from`. @throws `MR_UNKNOWN_TOPIC` and `MR_ARGUMENT_INVALID`, here or with the first `next`. */
   reader(topic: string, partition: number, from: number): PartitionReader;
 
+  /**
+   * A number that grows with every append and commit of this broker object, and when there is more, by whoever it is, in a partition that a reader of
+   * this object has come to the end of. It may grow for less. Take it before you look for new records, and give it to
+   * {@link RecordLog.changed} when there were none.
+   */
+  changes(): number;
+  /**
+   * Resolves when {@link RecordLog.changes} is no longer `since`, when something happened to a group that this broker object is in, or when
+   * `timeoutMs` have passed. May wake for nothing.
+   *
+   * @throws `MR_ABORTED`, and `MR_CLOSED` when the broker is closed meanwhile.
+   */
+  changed(since: number, timeoutMs: number, signal?: AbortSignal): Promise<void>;
+
   /** Ends running calls, then releases everything. Idempotent. */
   close(): Promise<void>;
 }
@@ -321,19 +335,6 @@ export interface Broker extends RecordLog {
    * repartition topic has committed, and forgets groups. Source topics are never spared for a group that sleeps: it finds `MR_OFFSET_LOST`.
    */
   maintain(options?: MaintainOptions): Promise<Maintained>;
-
-  /**
-   * A number that grows with every append and commit, by whichever process. Take it before you look for new records, and give it to
-   * {@link Broker.changed} when there were none.
-   */
-  changes(): number;
-  /**
-   * Resolves when {@link Broker.changes} is no longer `since`, when something happened to a group that this broker object is in, or when
-   * `timeoutMs` have passed. May wake for nothing.
-   *
-   * @throws `MR_ABORTED`, and `MR_CLOSED` when the broker is closed meanwhile.
-   */
-  changed(since: number, timeoutMs: number, signal?: AbortSignal): Promise<void>;
 
   /**
    * Joins `group`. The membership begins without tasks: the first {@link Membership.tend} gives all of them to a member that is alone, and

@@ -16,7 +16,7 @@ import { TaskRows } from '../../src/broker/kafka/task-rows.ts';
 import type { TaskOwner } from '../../src/broker/kafka/task-rows.ts';
 import { TransactionalProducer } from '../../src/broker/kafka/transactions.ts';
 import { eventually, readTexts } from './defects/library.ts';
-import { kafka, openCluster, unique } from './support.ts';
+import { deleteTopics, kafka, openCluster, unique } from './support.ts';
 
 const kafkaTest = test.skipIf(kafka === null);
 
@@ -35,9 +35,12 @@ interface Bench {
 
 async function bench(): Promise<Bench> {
   const cluster = await openCluster();
-  onTestFinished(() => cluster.close());
   const group = unique('group');
   const out = unique('out');
+  onTestFinished(async () => {
+    await deleteTopics(cluster, [out, `${group}-tasks`]);
+    await cluster.close();
+  });
   await createKafkaTopic(cluster, {
     name: out,
     partitions: 1,

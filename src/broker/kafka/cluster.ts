@@ -22,10 +22,10 @@ import { readTlsFiles } from './url.ts';
 import type { KafkaUrl } from './url.ts';
 
 /**
- * Which connections a call uses: those for short questions, for what is written, for reading, and of each member of a group its own, since joining
- * is answered only when all others have joined.
+ * Which connections a call uses: those for short questions, for what is written, for reading; and for what is answered late: of each member of a
+ * group its own, since joining is answered when all others have joined, and some for waiting.
  */
-export type Lane = 'calls' | 'writes' | 'reads' | `member ${string}`;
+export type Lane = 'calls' | 'writes' | 'reads' | `member ${string}` | `wait ${number}`;
 
 /** Which broker a call goes to. */
 export type Target =
@@ -209,7 +209,7 @@ export class Cluster {
       try {
         return await attempt();
       } catch (error) {
-        if (this.#closing.signal.aborted) throw this.#closed();
+        if (this.#closing.signal.aborted) throw this.closed();
         const may = (options.passes ?? passes)(troubleOf(error));
         if (!may || this.clock.monotonic() + waitMs > untilMs) throw error;
         await this.#wait(waitMs);
@@ -266,7 +266,7 @@ export class Cluster {
 
   /** @throws `MR_CLOSED`. */
   assertOpen(): void {
-    if (this.#closing.signal.aborted) throw this.#closed();
+    if (this.#closing.signal.aborted) throw this.closed();
   }
 
   /** Closes the connections of one lane. */
@@ -293,7 +293,7 @@ export class Cluster {
     try {
       await sleep(this.clock, ms, this.#closing.signal);
     } catch {
-      throw this.#closed();
+      throw this.closed();
     }
   }
 
@@ -396,7 +396,8 @@ export class Cluster {
     return await pool.get(node);
   }
 
-  #closed(): MillraceError {
+  /** The error of a call after {@link Cluster.close}. */
+  closed(): MillraceError {
     return new MillraceError('MR_CLOSED', `the broker ${this.shown} is closed; open it again`);
   }
 }

@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
+import { isPromise } from '../../core/types.ts';
 import type {
   BrokerCapabilities,
   Outgoing,
@@ -20,6 +21,7 @@ import type {
   TopicSpec,
 } from '../broker.ts';
 import { checkFrames, checkOffset } from '../checks.ts';
+import type { FrameView } from '../frame-view.ts';
 import { Appender } from './appender.ts';
 import { Cluster } from './cluster.ts';
 import { Fetcher } from './fetcher.ts';
@@ -29,6 +31,7 @@ import { KafkaProducers } from './producers.ts';
 import { KafkaReader, listOffset } from './reader.ts';
 import { KafkaTopics } from './topics.ts';
 import { parseKafkaUrl } from './url.ts';
+import { Waits } from './waits.ts';
 
 /** What opening takes. */
 export interface KafkaLogOptions {
@@ -62,6 +65,7 @@ class KafkaLog implements RecordLog {
   readonly #topics: KafkaTopics;
   readonly #appender: Appender;
   readonly #producers: KafkaProducers;
+  readonly #waits: Waits;
   /** Calls that write; closing lets them end. */
   readonly #running = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
@@ -74,6 +78,7 @@ class KafkaLog implements RecordLog {
     this.url = shown;
     this.#cluster = cluster;
     this.#fetcher = new Fetcher(cluster);
+    this.#waits = new Waits(cluster, cluster.clock);
     const sender = new FrameSender(cluster, { compression });
     const fetcher = this.#fetcher;
     this.#topics = new KafkaTopics({ cluster, fetcher, sender, random, replication });
@@ -129,7 +134,9 @@ class KafkaLog implements RecordLog {
     producer?: ProducerAppend,
   ): Promise<readonly Placed[] | undefined> {
     this.#cluster.assertOpen();
-    return await this.#run(this.#append(frames, producer));
+    const placed = await this.#run(this.#append(frames, producer));
+    this.#waits.happened();
+    return placed;
   }
 
   async openProducer(id: string): Promise<ProducerState> {
@@ -140,7 +147,18 @@ class KafkaLog implements RecordLog {
   reader(topic: string, partition: number, from: number): PartitionReader {
     this.#cluster.assertOpen();
     const reader = new KafkaReader(this.#cluster, this.#fetcher, { topic, partition, from });
-    return new CheckedReader(reader, async () => await this.#topics.need(topic, partition));
+    const check = async (): Promise<void> => await this.#topics.need(topic, partition);
+    return new WatchedReader(reader, this.#waits, { topic, partition, check });
+  }
+
+  changes(): number {
+    this.#cluster.assertOpen();
+    return this.#waits.count;
+  }
+
+  async changed(since: number, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    this.#cluster.assertOpen();
+    await this.#waits.wait(since, timeoutMs, signal);
   }
 
   close(): Promise<void> {
@@ -174,6 +192,7 @@ class KafkaLog implements RecordLog {
   }
 
   async #close(): Promise<void> {
+    this.#waits.close(this.#cluster.closed());
     await Promise.allSettled(this.#running);
     await this.#cluster.close();
   }
@@ -188,14 +207,25 @@ class KafkaLog implements RecordLog {
   }
 }
 
-/** Looks whether its partition is there before it reads for the first time. */
-class CheckedReader implements PartitionReader {
-  readonly #reader: KafkaReader;
-  #check: (() => Promise<void>) | undefined;
+interface WatchedPlace {
+  readonly topic: string;
+  readonly partition: number;
+  /** @throws `MR_UNKNOWN_TOPIC`, `MR_ARGUMENT_INVALID`. */
+  readonly check: () => Promise<void>;
+}
 
-  constructor(reader: KafkaReader, check: () => Promise<void>) {
+/** Looks whether its partition is there before it reads for the first time, and is watched while it stands at the end. */
+class WatchedReader implements PartitionReader {
+  readonly #reader: KafkaReader;
+  readonly #waits: Waits;
+  readonly #place: WatchedPlace;
+  #checked = false;
+  #watched = false;
+
+  constructor(reader: KafkaReader, waits: Waits, place: WatchedPlace) {
     this.#reader = reader;
-    this.#check = check;
+    this.#waits = waits;
+    this.#place = place;
   }
 
   get offset(): number {
@@ -203,16 +233,32 @@ class CheckedReader implements PartitionReader {
   }
 
   next(): ReturnType<PartitionReader['next']> {
-    return this.#check === undefined ? this.#reader.next() : this.#first(this.#check);
+    if (this.#watched) {
+      this.#waits.unwatch(this);
+      this.#watched = false;
+    }
+    if (!this.#checked) return this.#first();
+    const next = this.#reader.next();
+    return isPromise(next) ? this.#look(next) : next;
   }
 
   seek(offset: number): void {
     this.#reader.seek(offset);
   }
 
-  async #first(check: () => Promise<void>): Promise<Awaited<ReturnType<PartitionReader['next']>>> {
-    await check();
-    this.#check = undefined;
-    return await this.#reader.next();
+  async #first(): Promise<FrameView | undefined> {
+    await this.#place.check();
+    this.#checked = true;
+    return await this.#look(this.#reader.next());
+  }
+
+  async #look(next: ReturnType<PartitionReader['next']>): Promise<FrameView | undefined> {
+    const view = await next;
+    if (view === undefined) {
+      const { topic, partition } = this.#place;
+      this.#watched = true;
+      this.#waits.watch(this, { topic, partition, offset: this.#reader.readTo });
+    }
+    return view;
   }
 }

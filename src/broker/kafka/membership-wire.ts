@@ -45,16 +45,10 @@ export function encodeAssigned({ partitions, data }: Assigned): Buffer {
     if (there === undefined) topics.set(topic, [partition]);
     else there.push(partition);
   }
-  return Buffer.concat([
-    int16(0),
-    int32(topics.size),
-    ...[...topics].flatMap(([topic, numbers]) => [
-      text(topic),
-      int32(numbers.length),
-      ...numbers.map(int32),
-    ]),
-    bytes(data),
-  ]);
+  const parts = [int16(0), int32(topics.size)];
+  for (const [topic, numbers] of topics)
+    parts.push(text(topic), int32(numbers.length), ...numbers.map(int32));
+  return Buffer.concat([...parts, bytes(data)]);
 }
 
 /** @throws `MR_CORRUPT`. */

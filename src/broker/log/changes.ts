@@ -5,9 +5,10 @@
  *
  * @module
  */
-import { abortError, type Clock, type Timer } from '../../core/clock.ts';
-import { MillraceError } from '../../core/errors.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { MillraceError } from '../../core/errors.ts';
 import type { Kv, KvReader, KvTransaction } from '../../kv/kv.ts';
+import { Waiters } from '../waiters.ts';
 import { textKey } from './rows.ts';
 
 const KEY = textKey('changes');
@@ -29,28 +30,30 @@ export interface ChangesOptions {
 
 /** Waits for changes. */
 export class Changes {
-  readonly #options: ChangesOptions;
-  readonly #waiters = new Set<{ look(): void; fail(error: unknown): void }>();
+  readonly #kv: Kv;
+  readonly #waiters: Waiters;
   /** What has happened to groups. */
   #happened = 0;
 
-  constructor(options: ChangesOptions) {
-    this.#options = options;
+  constructor({ kv, clock, pollMs, onPoll }: ChangesOptions) {
+    this.#kv = kv;
+    const poll = { everyMs: pollMs, onPoll };
+    this.#waiters = new Waiters({ clock, count: () => this.count(), poll });
   }
 
   /** {@link Broker.changes}. */
   count(): number {
-    return readCounter(this.#options.kv, KEY) + this.#happened;
+    return readCounter(this.#kv, KEY) + this.#happened;
   }
 
   /** Whether somebody waits. */
   get waiting(): boolean {
-    return this.#waiters.size > 0;
+    return this.#waiters.waiting;
   }
 
   /** Makes everyone who waits look now. */
   notify(): void {
-    for (const waiter of this.#waiters) waiter.look();
+    this.#waiters.notify();
   }
 
   /** Something has happened to a group: wakes everyone who waits, and who is about to. */
@@ -61,76 +64,11 @@ export class Changes {
 
   /** Ends every wait with `error`. */
   close(error: MillraceError): void {
-    for (const waiter of this.#waiters) waiter.fail(error);
+    this.#waiters.close(error);
   }
 
   wait(since: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
-    if (!Number.isFinite(timeoutMs) || timeoutMs < 0)
-      throw new MillraceError(
-        'MR_ARGUMENT_INVALID',
-        `timeoutMs is ${String(timeoutMs)}; give milliseconds, from 0`,
-      );
-    if (!Number.isSafeInteger(since))
-      throw new MillraceError(
-        'MR_ARGUMENT_INVALID',
-        `since is ${String(since)}; give what changes() has returned`,
-      );
-    const { clock, pollMs, onPoll } = this.#options;
-    return new Promise((resolve, reject) => {
-      let poll: Timer | undefined;
-      let deadline: Timer | undefined;
-      const end = (): void => {
-        poll?.cancel();
-        deadline?.cancel();
-        signal?.removeEventListener('abort', onAbort);
-        this.#waiters.delete(waiter);
-      };
-      const waiter = {
-        look: (): void => {
-          try {
-            if (this.count() === since) return;
-            end();
-            resolve();
-          } catch (error) {
-            waiter.fail(error);
-          }
-        },
-        fail: (error: unknown): void => {
-          end();
-          reject(error);
-        },
-      };
-      const onAbort = (): void => waiter.fail(abortError(signal));
-      const pollLater = (): void => {
-        poll = clock.setTimer(pollMs(), () => {
-          try {
-            onPoll();
-          } catch (error) {
-            waiter.fail(error);
-          }
-          if (this.#waiters.has(waiter)) waiter.look();
-          if (this.#waiters.has(waiter)) pollLater();
-        });
-      };
-      if (signal?.aborted === true) {
-        onAbort();
-        return;
-      }
-      this.#waiters.add(waiter);
-      waiter.look();
-      if (!this.#waiters.has(waiter)) return;
-      if (timeoutMs === 0) {
-        end();
-        resolve();
-        return;
-      }
-      signal?.addEventListener('abort', onAbort, { once: true });
-      deadline = clock.setTimer(timeoutMs, () => {
-        end();
-        resolve();
-      });
-      pollLater();
-    });
+    return this.#waiters.wait(since, timeoutMs, signal);
   }
 }
 

@@ -14,7 +14,7 @@ import { FrameSender } from '../../../src/broker/kafka/frame-sender.ts';
 import { createKafkaTopic } from '../../../src/broker/kafka/kafka-topics.ts';
 import { KafkaReader } from '../../../src/broker/kafka/reader.ts';
 import { TransactionalProducer } from '../../../src/broker/kafka/transactions.ts';
-import { kafka, openCluster, unique } from '../support.ts';
+import { deleteTopics, kafka, openCluster, unique } from '../support.ts';
 
 type TextProducer = library.Producer<string, string, string, string>;
 
@@ -79,6 +79,7 @@ export async function defectBench(partitions = 1): Promise<DefectBench> {
     },
     close: async () => {
       for (const producer of opened) await producer.close(true).catch(() => undefined);
+      await deleteTopics(cluster, [topic]);
       await cluster.close();
     },
   };
