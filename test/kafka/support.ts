@@ -19,8 +19,8 @@ import type { OpenedLog } from '../../src/testing/conformance/broker.ts';
 export const kafka: ProvidedContext['kafka'] = inject('kafka');
 
 /** Its URL. */
-export function kafkaUrl(query = ''): string {
-  return `kafka://${kafka?.plain ?? ''}${query}`;
+function kafkaUrl(): string {
+  return `kafka://${kafka?.plain ?? ''}`;
 }
 
 /** A name that no other test and no other run has. */

@@ -62,6 +62,31 @@ kafkaTest('own appends end a wait at once, and time, signals and closing do', as
   expect(() => log.changes()).toThrow(expect.objectContaining({ code: 'MR_CLOSED' }));
 });
 
+kafkaTest('two readers of one partition both hear of more', async () => {
+  const { log, reopen, dispose } = await emptyLog();
+  onTestFinished(dispose);
+  const other = await reopen();
+  await log.createTopic(topicSpec('t'));
+  const [slow, quick] = [log.reader('t', 0, 0), log.reader('t', 0, 0)];
+  expect(await slow.next()).toBeUndefined();
+  const since = log.changes();
+  await append(other, 't', 0, 'a');
+  expect((await quick.next())?.count).toBe(1);
+  expect(await quick.next()).toBeUndefined();
+  // The quick one stands behind what the slow one has not seen.
+  expect(log.changes()).toBeGreaterThan(since);
+  expect((await slow.next())?.count).toBe(1);
+  expect(await slow.next()).toBeUndefined();
+  for (const reader of [slow, quick]) {
+    const seen = log.changes();
+    const waiting = log.changed(seen, 30_000);
+    await append(other, 't', 0, 'b');
+    await waiting;
+    expect((await reader.next())?.count).toBeGreaterThan(0);
+    while ((await reader.next()) !== undefined);
+  }
+});
+
 kafkaTest('a wait without readers, or for what is gone, ends by its time', async () => {
   const { log, dispose } = await emptyLog();
   onTestFinished(dispose);

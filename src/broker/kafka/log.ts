@@ -220,7 +220,6 @@ class WatchedReader implements PartitionReader {
   readonly #waits: Waits;
   readonly #place: WatchedPlace;
   #checked = false;
-  #watched = false;
 
   constructor(reader: KafkaReader, waits: Waits, place: WatchedPlace) {
     this.#reader = reader;
@@ -233,10 +232,6 @@ class WatchedReader implements PartitionReader {
   }
 
   next(): ReturnType<PartitionReader['next']> {
-    if (this.#watched) {
-      this.#waits.unwatch(this);
-      this.#watched = false;
-    }
     if (!this.#checked) return this.#first();
     const next = this.#reader.next();
     return isPromise(next) ? this.#look(next) : next;
@@ -256,8 +251,7 @@ class WatchedReader implements PartitionReader {
     const view = await next;
     if (view === undefined) {
       const { topic, partition } = this.#place;
-      this.#watched = true;
-      this.#waits.watch(this, { topic, partition, offset: this.#reader.readTo });
+      this.#waits.watch({ reader: this, topic, partition, offset: this.#reader.readTo });
     }
     return view;
   }

@@ -2,7 +2,8 @@
  * Waiting for records: readers that have come to the end of their partitions are watched while somebody waits, by requests that brokers answer when
  * there is something, or after a while.
  *
- * A reader is watched from the offset at which it found nothing, so that nothing that comes between its look and the wait is missed.
+ * A partition is watched from the offset at which a reader found nothing, so that nothing that comes between its look and the wait is missed. Of several
+ * readers the last counts; where it has come farther than the one before, that one has missed something, which is a change.
  *
  * @module
  */
@@ -16,11 +17,15 @@ import type { Cluster } from './cluster.ts';
 const ANSWER_MS = 500;
 /** Of each partition the answer holds one batch or nothing: that there is something is all that is asked. */
 const FEW_BYTES = 1;
+/** Requests under way, which is connections to each broker. Those for offsets that have been passed are answered at once, so there are few. */
+const MAX_LANES = 8;
 /** After a failure. Whoever waits looks for itself, and finds out. */
 const AGAIN_MS = 100;
 
 /** Where a reader has come to the end. */
 export interface Watched {
+  /** Names the reader. */
+  readonly reader: object;
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
@@ -30,9 +35,9 @@ export interface Watched {
 export class Waits {
   readonly #cluster: Cluster;
   readonly #waiters: Waiters;
-  /** Readers, and where they found nothing. */
-  readonly #watched = new Map<object, Watched>();
-  /** Those that a request is under way for. */
+  /** By `topic/partition`, which bounds it: readers that are given up leave nothing else. */
+  readonly #watched = new Map<string, Watched>();
+  /** Those of them that a request is under way for, and some that were replaced meanwhile. */
   readonly #asked = new Set<Watched>();
   /** Numbers of lanes with a request under way. */
   readonly #lanes = new Set<number>();
@@ -55,15 +60,16 @@ export class Waits {
     this.#waiters.notify();
   }
 
-  /** `reader` has found nothing there. */
-  watch(reader: object, place: Watched): void {
-    this.#watched.set(reader, place);
+  /** A reader has found nothing there. */
+  watch(place: Watched): void {
+    const before = this.#watched.get(nameOf(place));
+    // The request that is under way for it will do.
+    if (before?.offset !== place.offset) {
+      this.#watched.set(nameOf(place), place);
+      if (before !== undefined && before.reader !== place.reader && before.offset < place.offset)
+        this.happened();
+    }
     if (this.#waiters.waiting) this.#ask();
-  }
-
-  /** `reader` looks for itself. */
-  unwatch(reader: object): void {
-    this.#watched.delete(reader);
   }
 
   /** {@link RecordLog.changed}. */
@@ -82,7 +88,8 @@ export class Waits {
   /** Sends requests for all that none is under way for. */
   #ask(): void {
     const wanted = [...this.#watched.values()].filter((place) => !this.#asked.has(place));
-    if (wanted.length === 0 || this.#closed) return;
+    // Beyond that, what is under way asks for the rest when it has its answer.
+    if (wanted.length === 0 || this.#closed || this.#lanes.size >= MAX_LANES) return;
     for (const place of wanted) this.#asked.add(place);
     let lane = 0;
     while (this.#lanes.has(lane)) lane++;
@@ -115,19 +122,14 @@ export class Waits {
 
   async #poll(places: readonly Watched[], lane: number): Promise<void> {
     const [first] = places as readonly [Watched];
-    // Of several readers of one partition the first to have more decides.
-    const least = new Map<string, Watched>();
-    for (const place of places) {
-      const name = `${place.topic}/${place.partition}`;
-      if ((least.get(name)?.offset ?? Infinity) > place.offset) least.set(name, place);
-    }
+    const offsets = new Map(places.map((place) => [nameOf(place), place.offset]));
     const { errorCode, results } = await this.#cluster.attempt(
       { kind: 'leader', topic: first.topic, partition: first.partition },
       this.#cluster.requests.fetch,
       [
         ANSWER_MS,
         FEW_BYTES,
-        [...least.values()].map(({ topic, partition, offset }) => ({
+        places.map(({ topic, partition, offset }) => ({
           topic,
           partition,
           offset,
@@ -138,8 +140,7 @@ export class Waits {
     );
     const more = results.filter(
       (result) =>
-        result.errorCode !== 0 ||
-        result.stableEnd > (least.get(`${result.topic}/${result.partition}`)?.offset ?? Infinity),
+        result.errorCode !== 0 || result.stableEnd > (offsets.get(nameOf(result)) ?? Infinity),
     );
     if (errorCode !== 0) this.#found(places);
     else if (more.length > 0)
@@ -152,8 +153,18 @@ export class Waits {
 
   /** There is more at these places, or something is wrong there. */
   #found(places: readonly Watched[]): void {
-    for (const [reader, place] of this.#watched)
-      if (places.includes(place)) this.#watched.delete(reader);
+    for (const place of places)
+      if (this.#watched.get(nameOf(place)) === place) this.#watched.delete(nameOf(place));
     this.happened();
   }
+}
+
+function nameOf({
+  topic,
+  partition,
+}: {
+  readonly topic: string;
+  readonly partition: number;
+}): string {
+  return `${topic}/${partition}`;
 }
