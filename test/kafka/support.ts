@@ -19,7 +19,7 @@ import type { OpenedLog } from '../../src/testing/conformance/broker.ts';
 export const kafka: ProvidedContext['kafka'] = inject('kafka');
 
 /** Its URL. */
-function kafkaUrl(): string {
+export function kafkaUrl(): string {
   return `kafka://${kafka?.plain ?? ''}`;
 }
 
