@@ -86,6 +86,21 @@ export async function startKafka(options: KafkaServerOptions = {}): Promise<Kafk
   }
 }
 
+/**
+ * Runs a program of one Java file with the broker's jars, among them Kafka's own client, and gives what it prints; nothing when the jars are not
+ * there.
+ */
+export async function runWithKafka(
+  file: string,
+  args: readonly string[],
+  cache = '.cache',
+): Promise<string | undefined> {
+  if (!existsSync(jars(cache))) return undefined;
+  const finished = await run('java', ['-cp', `${jars(cache)}/*`, file, ...args]);
+  if (finished.status !== 0) throw new Error(`${file} failed:\n${finished.output.slice(-4000)}`);
+  return finished.stdout;
+}
+
 function home(cache: string): string {
   return join(cache, `kafka-${VERSION}`);
 }

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 
 import { expect, onTestFinished, test } from 'vitest';
 
+import { runWithKafka } from '../../scripts/lib/kafka-server.ts';
 import { seededRandom } from '../../src/core/random.ts';
 import { FrameBuilder } from '../../src/broker/frame-builder.ts';
 import type { Outgoing } from '../../src/broker/broker.ts';
@@ -99,6 +100,10 @@ test.skipIf(kafka === null)(
     });
     expect(copied.length).toBe(texts.length);
     expect(copied).toEqual(texts);
+    // Kafka's own client sees the same.
+    const theirs = await runWithKafka('test/kafka/ReadCommitted.java', [kafka?.plain ?? '', to]);
+    if (theirs !== undefined)
+      expect(theirs.split('\n').filter((line) => line.startsWith('record '))).toEqual(texts);
   },
   300_000,
 );

@@ -141,7 +141,6 @@ export class Transaction {
   #begun = false;
   #ended = false;
 
-  /** @internal */
   constructor(
     cluster: Cluster,
     sender: FrameSender,
