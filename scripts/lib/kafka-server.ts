@@ -307,16 +307,13 @@ function propertiesOf(
     'scram-sha-512': `${login}.scram.ScramLoginModule required;`,
     oauthbearer: `${login}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="${name}";`,
   };
-  const sasl = ['sasl', 'sasltls'].flatMap((listener) => [
-    [
-      `listener.name.${listener}.sasl.enabled.mechanisms`,
-      Object.keys(mechanisms).join(',').toUpperCase(),
-    ],
-    ...Object.entries(mechanisms).map((entry) => [
-      `listener.name.${listener}.${entry[0]}.sasl.jaas.config`,
-      entry[1],
-    ]),
-  ]);
+  const logins: Record<string, string> = {};
+  for (const listener of ['sasl', 'sasltls']) {
+    const names = Object.keys(mechanisms).join(',').toUpperCase();
+    logins[`listener.name.${listener}.sasl.enabled.mechanisms`] = names;
+    for (const [mechanism, config] of Object.entries(mechanisms))
+      logins[`listener.name.${listener}.${mechanism}.sasl.jaas.config`] = config;
+  }
   return {
     'process.roles': 'broker,controller',
     'node.id': '1',
@@ -352,7 +349,7 @@ function propertiesOf(
     'message.max.bytes': '16777216',
     'num.network.threads': '2',
     'num.io.threads': '4',
-    ...Object.fromEntries(sasl),
+    ...logins,
   };
 }
 
