@@ -7,9 +7,9 @@ test('what is declared when a test drives the app is refused, as it is of an app
   const app = new App('late', { broker: 'memory:' });
   const topic = app.topic('numbers', { value: unchecked<number>() });
   topic.stream().sink(() => undefined);
-  await using test = await TestApp.start(app);
+  await using driven = await TestApp.start(app);
   const late = { code: 'MR_ARGUMENT_INVALID', message: expect.stringContaining('before start()') };
   expect(() => topic.stream().map((x) => x + 1)).toThrow(expect.objectContaining(late));
   expect(() => app.table('rows', { default: () => 0 })).toThrow(expect.objectContaining(late));
-  await test.settled();
+  await driven.settled();
 });
