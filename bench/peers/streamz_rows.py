@@ -47,7 +47,8 @@ def forked(source):
 async def iterated():
     source = Stream.from_iterable(numbers, asynchronous=True)
     source.map(lambda x: x + 1).filter(lambda x: x % 2 == 0).sink(keep)
-    await source._run()
+    source.stopped = False
+    await source.run()
 
 
 rows = {

@@ -149,6 +149,8 @@ export class App {
   #starting: Promise<Running> | undefined;
   /** From the call of start to the end of the worker. */
   #started = false;
+  /** A test drives it: it takes no more declarations, and its clock and broker may still be replaced. */
+  #driven = false;
 
   /**
    * @throws `MR_NAME_INVALID`, `MR_OPTION_INVALID`. The broker is opened at the first use.
@@ -563,7 +565,8 @@ export class App {
    * to be put back.
    */
   '~replace'(replaced: Replaced): Settings & Replaced {
-    this.#mustBeOpen('a replacement');
+    if (this.#started)
+      throw new MillraceError('MR_ARGUMENT_INVALID', this.#tooLate('a replacement'));
     const { open, ...settings } = replaced;
     if (open !== undefined && this.#broker !== undefined)
       throw new MillraceError(
@@ -594,6 +597,7 @@ export class App {
   /** @internal For tests: as `~prepare`, for workers that have the jobs and listeners of the app beside them, as processes do. */
   async '~processes'(): Promise<(broker: Broker) => Promise<{ worker: Worker; beside: Beside }>> {
     const { topology, context } = await this.#prepare();
+    this.#driven = true;
     return async (broker) => {
       const beside = new Beside(this.#beside, topology, this.#settings);
       const worker = await startWorker(broker, topology, { ...context, ...beside.told });
@@ -627,7 +631,8 @@ export class App {
 
   /** A declaration that a running worker would not see must not pass in silence. */
   #mustBeOpen(what: string): void {
-    if (this.#started) throw new MillraceError('MR_ARGUMENT_INVALID', this.#tooLate(what));
+    if (this.#started || this.#driven)
+      throw new MillraceError('MR_ARGUMENT_INVALID', this.#tooLate(what));
   }
 
   #tooLate(what: string): string {
@@ -644,7 +649,7 @@ export class App {
       broker: () => this.#open(),
       ensureTopic: (format) => this.#ensureTopic(format),
       sealed: ({ topic }) =>
-        this.#started ? this.#tooLate(`a stream of topic ${topic}`) : undefined,
+        this.#started || this.#driven ? this.#tooLate(`a stream of topic ${topic}`) : undefined,
       addSource: (node, format) => this.#declared.addSource(node, format),
       iterate: (format, options) =>
         iterateTopic(

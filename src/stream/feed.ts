@@ -3,9 +3,25 @@
  *
  * @module
  */
+import { MillraceError } from '../core/errors.ts';
+import { kindOf } from '../core/given.ts';
 import { closeByItself, fail, settleBehind } from './ending.ts';
 import { concurrencyBehind } from './live-node.ts';
 import type { LiveNode, ValueFeed } from './live-node.ts';
+
+/** Checks that there are values to be read from `values`. @throws {@link MillraceError} `MR_ARGUMENT_INVALID` */
+export function checkIterable(what: string, values: unknown): void {
+  if (isIterable(values) || typeof Object(values)[Symbol.asyncIterator] === 'function') return;
+  throw new MillraceError(
+    'MR_ARGUMENT_INVALID',
+    `${what} was given ${kindOf(values)}; give something to iterate over, such as an array or a generator${values instanceof Promise ? ', and await a promise of one' : ''}`,
+    { details: { what } },
+  );
+}
+
+function isIterable(values: unknown): values is Iterable<unknown> {
+  return typeof Object(values)[Symbol.iterator] === 'function';
+}
 
 /**
  * Emits all `values`, waiting for each before the next; behind operators with a `concurrency` so many are under way at once. The first
@@ -20,7 +36,7 @@ export async function emitAll(
   const underWay = atOnce === 1 ? undefined : new UnderWay(atOnce);
   try {
     // `for await` would put a promise between any two values.
-    if (Symbol.iterator in values)
+    if (isIterable(values))
       for (const value of values) {
         if (goOn?.() === false) break;
         const pending = node.emit(value);
@@ -91,7 +107,9 @@ export class Feed implements ValueFeed {
   readonly #node: LiveNode;
   readonly #run: (context: SourceContext<unknown>) => Promise<void>;
   readonly #endless: boolean;
-  readonly #stopping = new AbortController();
+  #stopped = false;
+  /** Made when somebody asks for its signal: to abort one costs more than all the rest of a short stream. */
+  #stopping: AbortController | undefined;
   readonly #opened = Promise.withResolvers<void>();
   #running: Promise<void> | undefined;
   #unheard = false;
@@ -113,10 +131,10 @@ export class Feed implements ValueFeed {
     const goOn = (): boolean => feed.heard;
     const feed: Feed = new Feed(
       node,
-      ({ signal }) =>
-        Symbol.iterator in values
+      (context) =>
+        isIterable(values)
           ? emitAll(node, values, goOn)
-          : emitUntil(signal, node, values, goOn),
+          : emitUntil(context.signal, node, values, goOn),
       { endless: false },
     );
     return feed;
@@ -156,12 +174,16 @@ export class Feed implements ValueFeed {
     this.#unheard = true;
     queueMicrotask(() => {
       // Its own end closes the stream.
-      if (this.#unheard) this.#stopping.abort();
+      if (this.#unheard) this.#stop();
     });
   }
 
+  letGo(): void {
+    if (!this.heard) this.#watched = true;
+  }
+
   stop(): Promise<void> {
-    this.#stopping.abort();
+    this.#stop();
     // What goes wrong is told where it was started.
     return this.#running?.catch(() => undefined) ?? Promise.resolve();
   }
@@ -175,15 +197,42 @@ export class Feed implements ValueFeed {
   async #feed(): Promise<void> {
     // Whoever is declared in the same go as the first listener gets all values too.
     await Promise.resolve();
-    const { signal } = this.#stopping;
-    if (!signal.aborted)
-      await this.#run({
-        emit: (value) =>
-          this.#node.accepting && !signal.aborted ? this.#node.emit(value) : undefined,
-        signal,
-        opened: () => this.#opened.resolve(),
-      });
+    if (!this.#stopped)
+      try {
+        await this.#run(this.#context());
+      } catch (error) {
+        if (!this.#isOfStopping(error)) throw error;
+      }
     await settleBehind([this.#node]);
+  }
+
+  #context(): SourceContext<unknown> {
+    const signal = (): AbortSignal => {
+      this.#stopping ??= new AbortController();
+      if (this.#stopped) this.#stopping.abort();
+      return this.#stopping.signal;
+    };
+    return {
+      emit: (value) =>
+        this.#node.accepting && !this.#stopped ? this.#node.emit(value) : undefined,
+      get signal() {
+        return signal();
+      },
+      opened: () => this.#opened.resolve(),
+    };
+  }
+
+  #stop(): void {
+    this.#stopped = true;
+    this.#stopping?.abort();
+  }
+
+  /** Whether an error only says that the signal has aborted: how what was given the signal ends. */
+  #isOfStopping(error: unknown): boolean {
+    if (!this.#stopped || this.#stopping === undefined) return false;
+    const { reason } = this.#stopping.signal as { readonly reason: unknown };
+    if (error === reason) return true;
+    return error instanceof Error && (error.cause === reason || error.name === 'AbortError');
   }
 }
 

@@ -8,14 +8,14 @@ import { kindOf } from '../core/given.ts';
 import type { Detached } from './detached.ts';
 import { destroy } from './ending.ts';
 import type { End } from './ending.ts';
-import { LiveNode } from './live-node.ts';
+import { before, LiveNode } from './live-node.ts';
 import type { Output } from './operator.ts';
 
 /** An inner stream that is listened to. */
 export interface Inner {
   /** Resolves when it has ended, or was let go of. Rejects with what has ended it. */
   readonly over: Promise<void>;
-  /** Listens no more. */
+  /** Listens no more. What goes wrong in it from then on is not told, unless somebody else listens. */
   leave(): void;
 }
 
@@ -47,7 +47,11 @@ export function listenTo(what: string, stream: unknown, output: Output, detached
     { kind: what, role: { role: 'sink', target: output }, make: () => end },
     node.clock,
   );
-  return { over: over.promise, leave: () => destroy(listener) };
+  const leave = (): void => {
+    destroy(listener);
+    for (const { feed } of before(node)) feed?.letGo();
+  };
+  return { over: over.promise, leave };
 }
 
 function liveNodeOf(stream: unknown): LiveNode | undefined {

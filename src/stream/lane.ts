@@ -4,6 +4,9 @@
  * Invariant: the function of a node is called for one value at a time, in the order of arrival, also when emits were not awaited. As
  * long as functions are synchronous a lane costs one look at a variable of the node: no promise, no allocation.
  *
+ * The exception is a function that emits into its own graph before it waits: as by any plain call, that value is dealt with within the call for the other
+ * one. The lane is closed until both have left it.
+ *
  * A value leaves the lane when its result has been handed on, not when those behind have dealt with it: nodes work side by side, each on
  * a value of its own.
  *
@@ -18,6 +21,15 @@ import type { Receive } from './operator.ts';
 
 /** How many values may wait in front of one node. */
 export const MAX_WAITING = 10_000;
+
+/** For a value in front of a node at which as many wait as may. */
+export function tooManyWait(node: string): MillraceError {
+  return new MillraceError(
+    'MR_OVERFLOW',
+    `${MAX_WAITING} values wait for ${node}: emit was called ${MAX_WAITING} times without awaiting; await each emit, or use emitAll`,
+    { retryable: true, details: { node, waiting: MAX_WAITING } },
+  );
+}
 
 interface Waiting {
   readonly value: unknown;
@@ -47,12 +59,7 @@ export class Backlog {
    * @throws {@link MillraceError} `MR_OVERFLOW` (retryable) when 10,000 wait already.
    */
   add(value: unknown, event: EventCell | null): Promise<void> {
-    if (this.#waiting.size >= MAX_WAITING)
-      throw new MillraceError(
-        'MR_OVERFLOW',
-        `${MAX_WAITING} values wait for ${this.#node}: emit was called ${MAX_WAITING} times without awaiting; await each emit, or use emitAll`,
-        { retryable: true, details: { node: this.#node, waiting: MAX_WAITING } },
-      );
+    if (this.#waiting.size >= MAX_WAITING) throw tooManyWait(this.#node);
     // Whoever has taken it back goes on without it.
     if (!mayWait(event)) return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -95,6 +102,8 @@ export class Lane {
   ) => void | Promise<void>;
   readonly #backlog: Backlog;
   #busy = false;
+  /** Values under way: several where the function has emitted into its own graph before it waited. */
+  #underWay = 0;
   #value: unknown;
   #event: EventCell | null = null;
 
@@ -123,6 +132,8 @@ export class Lane {
 
   /** For a value whose result is a promise: closes the lane until it has settled and the result is handed on. */
   hold(result: Promise<unknown>, value: unknown, event: EventCell | null): Promise<void> {
+    this.#underWay += 1;
+    if (this.#busy) return this.#holdBeside(result, value, event);
     this.#busy = true;
     this.#mark(true);
     this.#value = value;
@@ -134,6 +145,17 @@ export class Lane {
   /** Drops what waits. */
   close(): void {
     this.#backlog.drop();
+  }
+
+  /** The function was called for another value within its call for this one, and that one is under way already. */
+  #holdBeside(result: Promise<unknown>, value: unknown, event: EventCell | null): Promise<void> {
+    return Promise.resolve(result).then((settled) => {
+      try {
+        return this.#deliver(settled, value, event);
+      } finally {
+        this.#release();
+      }
+    }, this.#failed);
   }
 
   // Made once per lane: an asynchronous value costs one promise and no closure.
@@ -151,6 +173,8 @@ export class Lane {
   };
 
   #release(): void {
+    this.#underWay -= 1;
+    if (this.#underWay > 0) return;
     this.#busy = false;
     this.#mark(false);
     this.#value = undefined;

@@ -28,6 +28,8 @@ export interface ValueFeed {
   opened(): Promise<void>;
   /** Nobody listens any more: it ends, unless somebody does again in the same go. */
   unheard(): void;
+  /** What goes wrong from now on interests nobody, unless somebody listens. */
+  letGo(): void;
   /** Takes no more values. Resolves when it has let go of what it took them from. */
   stop(): Promise<void>;
   /** Whether it goes on: `false` once it shall end, or nobody listens. */
@@ -84,6 +86,8 @@ export class LiveNode extends Node {
   #origins: Origins | undefined;
   #counts: Map<LiveNode, EdgeCount> | undefined;
   #rewiring = false;
+  /** What `output.next` calls. */
+  #targets: readonly Receive[] = [];
   /** `accepting`, no cycle to wait for, nobody to ask for failures: the one thing that `emit` has to look at. */
   #direct = true;
 
@@ -107,13 +111,26 @@ export class LiveNode extends Node {
     if (parents.some((parent) => parent.#counts !== undefined)) this.#counts = new Map();
     for (const [i, parent] of parents.entries()) attach(parent, this, inputAt(this.operator, i));
     if (this.role.role === 'operator' && this.role.policy?.diverts === true) this.#trace();
-    if (
-      this.operator.detached !== undefined ||
-      parents.some(({ feedbacks, detached }) => feedbacks.length > 0 || detached.length > 0)
-    )
-      shareLooseEnds(this);
+    this.#joinLooseEnds();
     if (parents.length > 0 && parents.every((parent) => parent.ended)) endEmpty(this);
     else if (this.role.role === 'sink') startFeeds(this);
+  }
+
+  /** Knows what the rest of its graph knows, and the rest what it brings. */
+  #joinLooseEnds(): void {
+    const [first, ...others] = this.parents;
+    if (this.operator.detached === undefined && first !== undefined) {
+      const { feedbacks, detached } = first;
+      if (others.every((each) => each.feedbacks === feedbacks && each.detached === detached)) {
+        this.follow(feedbacks, detached);
+        return;
+      }
+    }
+    if (
+      this.operator.detached !== undefined ||
+      this.parents.some(({ feedbacks, detached }) => feedbacks.length > 0 || detached.length > 0)
+    )
+      shareLooseEnds(this);
   }
 
   /** Sends a value to the children, past this node's own operator. */
@@ -173,21 +190,34 @@ export class LiveNode extends Node {
   rewire(): void {
     if (this.#rewiring) return;
     this.#rewiring = true;
-    this.output.next = this.ended ? nothing : this.#wired();
-    // Those in front may call what is behind this one directly.
-    if (this.operator?.passesThrough === true) for (const parent of this.parents) parent.rewire();
+    this.#targets = this.ended ? [] : this.#wired();
+    this.#useTargets();
     this.#rewiring = false;
   }
 
-  #wired(): Receive {
-    const next = fanOut(
-      this.children.flatMap((child) =>
-        child.inputs
-          .filter((input, place) => child.parents[place] === this && input !== nothing)
-          .map((input) => this.#probed(input, child)),
-      ),
+  /** Adds one edge behind all others: as {@link rewire}, at the cost of one. */
+  wire(child: LiveNode, input: Receive): void {
+    if (this.ended || this.#rewiring || input === nothing) return;
+    this.#rewiring = true;
+    this.#targets = [...this.#targets, this.#probed(input, child)];
+    this.#useTargets();
+    this.#rewiring = false;
+  }
+
+  #useTargets(): void {
+    const next = fanOut(this.#targets);
+    this.output.next =
+      this.ended || this.#errors === undefined || this.#hasPolicy ? next : this.#watched(next);
+    // Those in front may call what is behind this one directly.
+    if (this.operator?.passesThrough === true) for (const parent of this.parents) parent.rewire();
+  }
+
+  #wired(): Receive[] {
+    return this.children.flatMap((child) =>
+      child.inputs
+        .filter((input, place) => child.parents[place] === this && input !== nothing)
+        .map((input) => this.#probed(input, child)),
     );
-    return this.#errors === undefined || this.#hasPolicy ? next : this.#watched(next);
   }
 
   /** Keeps track, for itself and all behind, of where failures come from. */
@@ -310,7 +340,8 @@ export function attach(
   child.ports.push(port);
   if (parent.origins !== undefined && child.origins !== parent.origins)
     child.traceWith(parent.origins);
-  parent.rewire();
+  if (parent.children.at(-1) === child) parent.wire(child, input);
+  else parent.rewire();
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Duration } from '../core/duration.ts';
 import { MillraceError } from '../core/errors.ts';
 import { kindOf } from '../core/given.ts';
 import { validName } from '../core/names.ts';
+import { checkNames } from './option-names.ts';
 
 /** What stands behind `orElse`. */
 export interface OrElse {
@@ -108,6 +109,12 @@ const skip: Policy = new Policy([{ step: 'skip' }]);
 
 /** Processes a failed event again, after a wait. */
 export function retry(options: RetryOptions): OrElse {
+  if ((options as unknown) === undefined)
+    throw new MillraceError(
+      'MR_OPTION_INVALID',
+      "retry was called without options; say how often: retry({ times: 3, backoff: '1s' })",
+    );
+  checkNames('retry', options);
   const { times, backoff = 0 } = options;
   if (!Number.isInteger(times) || times < 1 || times > 1_000)
     throw new MillraceError(

@@ -8,6 +8,7 @@ import type { EventCell, KeyRef } from '../core/event.ts';
 import { MillraceError } from '../core/errors.ts';
 import { isPromise } from '../core/types.ts';
 import { carryOut } from './carry-out.ts';
+import { MAX_WAITING, tooManyWait } from './lane.ts';
 import { localKey } from './local-key.ts';
 import type { Memory, OperatorState, Receive, Scope } from './operator.ts';
 import type { Failure, Policy } from './policy.ts';
@@ -52,7 +53,11 @@ function guard(clock: Clock, policy: Policy, next: Receive, events: ScopeEvents)
         `onError was given deadLetter(${step.topic}), and a stream of this process has no topics; give deadLetter a stream of this process, or use 'skip' or retry`,
         { details: { topic: step.topic } },
       );
+  // Values whose policy is being carried out. What is behind does not hold them, so its limits do not count them.
+  let waiting = 0;
+  const settled = (): void => void (waiting -= 1);
   return (value, event) => {
+    if (waiting >= MAX_WAITING) throw tooManyWait('onError');
     const settle = (thrown: unknown): void | Promise<void> => {
       let told = false;
       const tell = (last: unknown): void | Promise<void> => {
@@ -63,14 +68,16 @@ function guard(clock: Clock, policy: Policy, next: Receive, events: ScopeEvents)
       const throwOn = (last: unknown): void | Promise<void> =>
         after(tell(last), () => throwIt(last));
       try {
-        const settled = carryOut(policy, thrown, {
+        const pending = carryOut(policy, thrown, {
           clock,
           attempt: () => next(value, event),
           skipped: tell,
           deadLetter: () => undefined,
           divert: (to, last) => after(to.emit(events.failure(value, last)), () => tell(last)),
         });
-        return isPromise(settled) ? settled.catch(throwOn) : settled;
+        if (!isPromise(pending)) return pending;
+        waiting += 1;
+        return pending.catch(throwOn).finally(settled);
       } catch (last) {
         return throwOn(last);
       }

@@ -18,7 +18,7 @@ import { collect, iterate } from './branch.ts';
 import { connect, disconnect } from './connect.ts';
 import type { DELETE } from './delete.ts';
 import { close, closeByItself, destroy, drain } from './ending.ts';
-import { emitAll, Feed } from './feed.ts';
+import { checkIterable, emitAll, Feed } from './feed.ts';
 import type { SourceContext } from './feed.ts';
 import { childNode, Node, ownNode, sourceNode, unlink } from './graph.ts';
 import { all, onePerKey } from './gathering.ts';
@@ -71,10 +71,12 @@ import { zip } from './operators/zip.ts';
 import { labelOf } from './picture/label.ts';
 import { visualize } from './picture/visualize.ts';
 import type { Visualize, VisualizeOptions } from './picture/visualize.ts';
+import { checkNames } from './option-names.ts';
 import { policyOf } from './policy.ts';
 import type { Failure, OnError } from './policy.ts';
 import { peek, restore, snapshot } from './snapshot.ts';
 import type { EventView } from './stream-event.ts';
+import { synchronous } from './synchronous.ts';
 
 /** What a stream in a process takes. */
 export interface StreamOptions {
@@ -201,9 +203,15 @@ const innerStreams = 'leave it out: streams of a process cannot be values of a t
  *
  * Values go from operator to operator by plain calls. As long as no function on their way returns a promise there is none at all:
  * `emit` returns nothing. Otherwise it returns a promise of the moment when the value has been dealt with everywhere; to wait for that is
- * all there is to back-pressure. A function is called for one value at a time, so order is kept even by those who do not wait.
+ * all there is to back-pressure. A function is called for one value at a time, so order is kept even by those who do not wait,
+ * but for a value that an `onError` tries again.
  *
  * What a function throws is thrown by the `emit` that caused it, or rejects its promise. The graph goes on afterwards.
+ *
+ * What its operators say holds for all of them: "only in a process" means that an app with it refuses to start (`MR_TOPOLOGY_INVALID`); state is
+ * one value per key on a keyed stream, else one; a duration is milliseconds or a text such as `'5s'`. What is neither, and an option that there is not, throw
+ * `MR_OPTION_INVALID`. What should be a function or a stream and is none throws `MR_ARGUMENT_INVALID`, and so does an operator on the stream of an app that
+ * runs; a `name` in an app that cannot be durable throws `MR_NAME_INVALID`.
  */
 export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   /** @internal */
@@ -219,11 +227,24 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** A source in this process: values come in by {@link Stream.emit}. */
+  /**
+   * A source in this process: values come in by {@link Stream.emit}.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const orders = new Stream<number>({ name: 'orders' });
+   * const large = orders.filter((total) => total > 100).toArray();
+   * await orders.emitAll([20, 500]);
+   * await orders.close();
+   * await large; // => [500]
+   * ```
+   */
   constructor(options?: StreamOptions);
   /** @internal */
   constructor(node: Node);
   constructor(from: StreamOptions | Node = {}) {
+    if (!(from instanceof Node)) checkNames('Stream', from);
     this['~node'] = from instanceof Node ? from : sourceInProcess('source', from);
     this.#live = this['~node'] instanceof LiveNode ? this['~node'] : undefined;
   }
@@ -234,8 +255,21 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    *
    * What an operator or the iterable throws ends the stream, and rejects iterators, `toArray` and `drain`; if there are none, it is an
    * unhandled rejection.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * async function* pages() {
+   *   for (let page = 1; ; page++) yield `page ${page}`; // asks a server
+   * }
+   * await Stream.from(pages()).slice(0, 2).toArray(); // => ['page 1', 'page 2']
+   * ```
+   *
+   * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` for what cannot be iterated over.
    */
   static from<T>(values: Iterable<T> | AsyncIterable<T>, options: StreamOptions = {}): Stream<T> {
+    checkIterable('Stream.from', values);
+    checkNames('Stream.from', options);
     const node = sourceInProcess('from', options);
     node.feed = Feed.of(node, values);
     return new Stream<T>(node);
@@ -246,13 +280,24 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * sees all), or by {@link Stream.start}. When `run` returns, or its promise resolves, the stream is closed. What it throws ends the stream, as of
    * {@link Stream.from}.
    *
-   * `run` ends when its signal aborts: when the stream is closed or destroyed, or nobody listens any more. `close` waits for that.
+   * `run` ends when its signal aborts: when the stream is closed or destroyed, or nobody listens any more. `close` waits for that. Give the signal to
+   * what it waits for: an error that only says so (the reason of the signal, an `AbortError`) is no failure then.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const numbers = Stream.source<number>(async ({ emit, signal }) => {
+   *   for (let n = 1; !signal.aborted; n++) await emit(n);
+   * });
+   * await numbers.slice(0, 3).toArray(); // => [1, 2, 3]
+   * ```
    */
   static source<T>(
     run: (context: SourceContext<T>) => unknown,
     options: StreamOptions = {},
   ): Stream<T> {
     checkFunction('Stream.source', run);
+    checkNames('Stream.source', options);
     const node = sourceInProcess('source', options);
     node.feed = new Feed(
       node,
@@ -264,7 +309,23 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return new Stream<T>(node);
   }
 
-  /** The values of several streams as they come: `union` without a first among equals. Without streams: an empty one. */
+  /**
+   * The values of several streams as they come: `union` without a first among equals. Without streams: an empty one. A stream that is given twice
+   * counts once.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const [hall, garden] = [new Stream<string>(), new Stream<string>()];
+   * const heard = Stream.merge(hall, garden).toArray();
+   * await garden.emit('gate');
+   * await hall.emit('door');
+   * await Promise.all([hall.close(), garden.close()]);
+   * await heard; // => ['gate', 'door']
+   * ```
+   *
+   * @throws {@link MillraceError} `MR_TEMPLATE` when some belong to an app and some to the process.
+   */
   static merge<U extends readonly unknown[]>(...streams: Streams<U>): Stream<U[number]> {
     if (streams.length === 0) return Stream.from<U[number]>([]);
     return derive<U[number], null>(distinct(streams), {
@@ -274,7 +335,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** The name it was given, else the kind of its operator. */
+  /**
+   * The name it was given, else the kind of its operator.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const orders = new Stream<number>({ name: 'orders' });
+   * orders.name; // => 'orders'
+   * orders.filter((total) => total > 100).name; // => 'filter'
+   * ```
+   */
   get name(): string {
     return this['~node'].name ?? this['~node'].kind;
   }
@@ -284,6 +355,16 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * been dealt with already, else a promise of that. `await` takes both.
    *
    * Do not wait for it in a function of the same graph: that would wait for itself. {@link Stream.connect} closes cycles.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const stored: number[] = [];
+   * const readings = new Stream<number>();
+   * readings.map(async (celsius) => celsius + 273).sink((kelvin) => stored.push(kelvin));
+   * await readings.emit(20);
+   * stored; // => [293]
+   * ```
    *
    * @throws what functions throw, see {@link Stream}. What has failed behind a `buffer`, or in a group that `take` sent by the clock, since
    * somebody was told last; this value has been taken then all the same. {@link MillraceError} `MR_CLOSED` after `close` and `destroy`; `MR_OVERFLOW`
@@ -298,10 +379,22 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
 
   /**
    * Emits all values, each when the one before it has been dealt with; behind a `map` with `concurrency`, as many at once as that says. The
-   * first error ends it. Rejects as {@link Stream.emit} throws.
+   * first error ends it. Rejects as {@link Stream.emit} throws, and with `MR_ARGUMENT_INVALID` for what cannot be iterated over.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * let sum = 0;
+   * const amounts = new Stream<number>();
+   * amounts.sink((amount) => (sum += amount));
+   * await amounts.emitAll([20, 22]);
+   * sum; // => 42
+   * ```
    */
   async emitAll(values: Iterable<T> | AsyncIterable<T>): Promise<void> {
-    await emitAll(this.#mustLive('emitAll', 'send to the topic with topic.send'), values);
+    const live = this.#mustLive('emitAll', 'send to the topic with topic.send');
+    checkIterable('emitAll', values);
+    await emitAll(live, values);
   }
 
   /**
@@ -309,6 +402,18 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * Resolves when it is open: it listens on its port, is connected. Resolves at once on other streams.
    *
    * Rejects with what has ended it before it was open, and with `MR_TEMPLATE` on the stream of a topic.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * let connected = false;
+   * const socket = Stream.source<string>(({ opened }) => {
+   *   connected = true;
+   *   opened();
+   * });
+   * await socket.start();
+   * connected; // => true
+   * ```
    */
   async start(): Promise<void> {
     const { feed } = this.#mustLive('start', 'start the app');
@@ -316,7 +421,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     await feed?.opened();
   }
 
-  /** {@link Stream.iterate} with its defaults: `for await (const value of stream)`. */
+  /**
+   * {@link Stream.iterate} with its defaults.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const lines: string[] = [];
+   * for await (const line of Stream.from(['first', 'second'])) lines.push(line);
+   * lines; // => ['first', 'second']
+   * ```
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
     return this.iterate();
   }
@@ -333,11 +448,23 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * for the next one. Loops of several processes share the partitions. There is no end but `break` and `signal`. In the order of each partition, at
    * least once: the value that a loop has when it is left comes again. Tables can be queried in the loop, not written.
    *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const found: number[] = [];
+   * for await (const n of Stream.from([1, 4, 9, 16]).iterate({ capacity: 10 })) {
+   *   found.push(n);
+   *   if (n > 5) break;
+   * }
+   * found; // => [1, 4, 9]
+   * ```
+   *
    * @throws {@link MillraceError} `MR_OPTION_INVALID` for a capacity that is not an integer from 1, or an option that the stream cannot have;
    * `MR_TEMPLATE` behind operators on a topic, for which there are agents. The rest rejects `next()`: `MR_NAME_TAKEN` when the process iterates as
    * that group already, and what makes workers fail.
    */
   iterate(options: IterateOptions = {}): AsyncIterableIterator<T> {
+    checkNames('iterate', options);
     const { capacity, signal, group } = options;
     if (this.#live === undefined && capacity === undefined) {
       const { role } = this['~node'];
@@ -357,8 +484,14 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return iterate(live, capacity ?? 1_000, signal) as AsyncIterableIterator<T>;
   }
 
-  /** Replaces each value by what `fn` makes of it, awaited. See `operators/map.ts`. */
+  /**
+   * Replaces each value by what `fn` makes of it, awaited. One call at a time; only in a process up to `concurrency`, with results in order unless
+   * `ordered` is false. See `operators/map.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a concurrency that is not an integer from 1.
+   */
   map<R>(fn: (value: T) => R, options: MapOptions = {}): Stream<Awaited<R>, K> {
+    checkNames('map', options);
     return this.#derive<Awaited<R>>({
       kind: 'map',
       name: options.name,
@@ -369,7 +502,10 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Calls `fn` with the elements of each value as its arguments. See `operators/starmap.ts`. */
+  /**
+   * {@link Stream.map} for tuples: calls `fn` with the elements of each value as its arguments, and passes on what it returns, awaited. See
+   * `operators/starmap.ts`.
+   */
   starmap<A extends readonly unknown[], R>(
     this: Stream<A, K>,
     fn: (...args: A) => R,
@@ -382,7 +518,9 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Passes on the values for which `predicate` gives something true, now or later. See `operators/filter.ts`. */
+  /**
+   * Passes on the values for which `predicate` gives something true, now or later. A type guard narrows the type. See `operators/filter.ts`.
+   */
   filter<S extends T>(predicate: (value: T) => value is S): Stream<S, K>;
   filter(predicate: (value: T) => unknown): Stream<T, K>;
   filter(predicate: (value: T) => unknown): Stream<T, K> {
@@ -394,12 +532,18 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Passes on the elements of each value, one level deep. See `operators/flatten.ts`. */
+  /**
+   * Passes on the elements of each value (iterable or async iterable), one level deep. Other values fail with `MR_ARGUMENT_INVALID`. See
+   * `operators/flatten.ts`.
+   */
   flatten<U>(this: Stream<Iterable<U> | AsyncIterable<U>, K>): Stream<U, K> {
     return derive<U, K>([this], { kind: 'flatten', role: changing, make: flatten() });
   }
 
-  /** Passes on some fields of each value, as a tuple, or one. See `operators/pluck.ts`. */
+  /**
+   * Passes on some fields of each value, as a tuple, or one. A field that is not there gives `undefined`; `null` and `undefined` fail with
+   * `MR_ARGUMENT_INVALID`. See `operators/pluck.ts`.
+   */
   pluck<const F extends readonly (keyof T)[]>(
     fields: F,
   ): Stream<{ -readonly [I in keyof F]: T[F[I]] }, K>;
@@ -413,7 +557,10 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Calls `fn` with each value, waits for it, and passes the value on as it came. See `operators/tap.ts`. */
+  /**
+   * Calls `fn` with each value, waits for it, and passes the value on as it came, unless `fn` throws. In an app it is called before the commit, at least
+   * once. See `operators/tap.ts`.
+   */
   tap(fn: (value: T) => unknown): Stream<T, K> {
     return this.#derive<T>({
       kind: 'tap',
@@ -423,7 +570,9 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Passes each value through functions, one after the other, each awaited. See `operators/processors.ts`. */
+  /**
+   * Passes each value through functions, one after the other, each awaited; they keep its type. See `operators/processors.ts`.
+   */
   processors(...fns: ((value: T) => Awaitable<T>)[]): Stream<T, K> {
     return this.#derive<T>({
       kind: 'processors',
@@ -433,7 +582,11 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Sends each value to topics and agents as well, and passes it on as it came. See `operators/echo.ts`. */
+  /**
+   * Sends each value to topics, agents and channels as well, and passes it on as it came; in an app, with the task's commit. See `operators/echo.ts`.
+   *
+   * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` without targets, and for other ones: to call a function is {@link Stream.tap}.
+   */
   echo(...targets: Accepts<T>[]): Stream<T, K> {
     return this.#derive<T>({
       kind: 'echo',
@@ -461,7 +614,11 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return templateStream<V, K2>(source);
   }
 
-  /** Numbers the values from `start` (default 0); per key on a keyed stream. See `operators/enumerate.ts`. */
+  /**
+   * Puts a number in front of each value, from `start` (default 0), per key on a keyed stream: `[0, a]`, `[1, b]`, … See `operators/enumerate.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a start that is not an integer.
+   */
   enumerate(start = 0): Stream<[number, T], K> {
     return this.#derive<[number, T]>({
       kind: 'enumerate',
@@ -474,6 +631,8 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * Folds values into a state, one per key on a keyed stream, and passes on every new one. Without `start` the first value is the first
    * state. With `returnsState` the function returns `[state, output]`; with `withState` pairs of state and result go on. The function is
    * synchronous. See `operators/accumulate.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a start that is a function, or plain data that holds one or a symbol.
    */
   accumulate(fn: (state: T, value: T) => T): Stream<T, K>;
   accumulate<S, O>(
@@ -496,6 +655,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
       readonly withState?: boolean;
     } = {},
   ): Stream<unknown, K> {
+    checkNames('accumulate', options);
     const { returnsState = false, withState = false, resetOn, name } = options;
     return derive<unknown, K>(resetOn === undefined ? [this] : [this, resetOn], {
       kind: 'accumulate',
@@ -511,12 +671,18 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** `map` with a state: `fn` returns `[state, output]`. The state is per key on a keyed stream. See `operators/accumulate.ts`. */
+  /**
+   * `map` with a state: `fn` returns `[state, output]`, at once, and the output goes on. The state is per key on a keyed stream, `start` at first. See
+   * `operators/accumulate.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` as of {@link Stream.accumulate}.
+   */
   mapState<S, O>(
     start: S,
     fn: (state: S, value: T) => readonly [state: S, output: O],
     options: { readonly name?: string | undefined } = {},
   ): Stream<O, K> {
+    checkNames('mapState', options);
     return this.#derive<O>({
       kind: 'mapState',
       name: options.name,
@@ -534,6 +700,8 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * Deals with what fails behind it: `'skip'`, `retry({ times })`, `deadLetter(topic)`, or some of them joined by `orElse`. In an app everything
    * that the value has changed behind it is taken back first, and the policy nearest to a failure decides. A record that cannot be decoded is
    * dealt with by the policy that stands first behind its topic. See `operators/on-error.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for what is no policy.
    */
   onError(policy: OnError): Stream<T, K> {
     const checked = policyOf(policy, 'the policy of onError');
@@ -549,6 +717,18 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * that its policy gives up. It changes nothing about what becomes of them, but that their `emit` waits for it. Of what fails behind a `buffer` and the
    * like, after its `emit` was answered, it knows nothing: put it behind.
    *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const lines = new Stream<string>();
+   * const checked = lines.onError('skip');
+   * const failed = checked.errors.pluck(['value', 'node']).toArray();
+   * checked.map((line): unknown => JSON.parse(line)).sink(() => undefined);
+   * await lines.emitAll(['{}', 'oops']);
+   * await lines.close();
+   * await failed; // => [['oops', 'map']]
+   * ```
+   *
    * @throws {@link MillraceError} `MR_TEMPLATE` on the stream of a topic: there failures go to a topic, see `deadLetter`.
    */
   get errors(): Stream<Failure<T>> {
@@ -558,9 +738,12 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
 
   /**
    * Groups of `count` values, as arrays; with `within`, at the latest so long after the first value of a group. One group at a time per key on a
-   * keyed stream. `close` sends what is left. See `operators/take.ts`.
+   * keyed stream. `close` sends what is left. See `operators/partition.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a count that is not an integer from 1 to 1,000,000.
    */
   take(count: number, options: TakeOptions = {}): Stream<T[], K> {
+    checkNames('take', options);
     const { within, name } = options;
     return this.#derive<T[]>({
       kind: 'take',
@@ -574,8 +757,11 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   /**
    * Groups of `count` values, as arrays; one at a time, or one per `key`. With `timeout`, at the latest so long after the first value of a group. `close`
    * sends what is left. See `operators/partition.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a count that is not an integer from 1 to 1,000,000.
    */
   partition(count: number, options: PartitionOptions<T> = {}): Stream<T[], K> {
+    checkNames('partition', options);
     const { key, timeout, name } = options;
     return this.#derive<T[]>({
       kind: 'partition',
@@ -589,8 +775,14 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Groups of `count` values with different keys, of which the first (default) or the last counts. `close` sends what is left. See `operators/partition.ts`. */
+  /**
+   * Groups of `count` values with different keys (default: the value), as arrays; of values with one key the first (default) or the last counts. `close` sends
+   * what is left. See `operators/partition.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a count that is not an integer from 1 to 1,000,000, and a `keep` that is neither.
+   */
   partitionUnique(count: number, options: KeepOptions<T> = {}): Stream<T[], K> {
+    checkNames('partitionUnique', options);
     return this.#derive<T[]>({
       kind: 'partitionUnique',
       name: options.name,
@@ -600,7 +792,12 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** With each value the last `size` ones, as an array; fewer at the beginning, or none with `returnPartial: false`. See `operators/sliding-window.ts`. */
+  /**
+   * With each value the last `size` ones, oldest first, as an array; fewer at the beginning, or none with `returnPartial: false` (default true). See
+   * `operators/sliding-window.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a size that is not an integer from 1 to 1,000,000.
+   */
   slidingWindow(
     size: number,
     options: {
@@ -608,6 +805,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
       readonly name?: string | undefined;
     } = {},
   ): Stream<T[], K> {
+    checkNames('slidingWindow', options);
     return this.#derive<T[]>({
       kind: 'slidingWindow',
       name: options.name,
@@ -617,7 +815,10 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** What has come in each `interval`, as an array, also when nothing has. Only in a process. See `operators/timed-window.ts`. */
+  /**
+   * What has come in each `interval` (at least 1 ms), as an array, also when nothing has; the first one goes on at once. `close` sends what is left;
+   * more than 1,000,000 values in open windows are `MR_OVERFLOW`. Only in a process. See `operators/timed-window.ts`.
+   */
   timedWindow(interval: Duration): Stream<T[], K> {
     return this.#derive<T[]>({
       kind: 'timedWindow',
@@ -627,11 +828,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** {@link Stream.timedWindow} with one value per key, of which the first (default) or the last counts. See `operators/timed-window.ts`. */
+  /**
+   * {@link Stream.timedWindow} with one value per key (default: the value), of which the first (default) or the last counts. Only in a process. See
+   * `operators/timed-window.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a `keep` that is neither.
+   */
   timedWindowUnique(
     interval: Duration,
     options: Omit<KeepOptions<T>, 'name'> = {},
   ): Stream<T[], K> {
+    checkNames('timedWindowUnique', options);
     return this.#derive<T[]>({
       kind: 'timedWindowUnique',
       label: labelOf(interval),
@@ -641,11 +848,29 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   }
 
   /**
-   * Holds values until `flush` is called, or `flushOn` has a value; then they go on as an array. `close` sends what is left. See `operators/collect.ts`.
+   * Holds values until `flush` is called, or `flushOn` has a value; then they go on as an array, on a keyed stream one per key. `close` sends what is left.
+   * See `operators/collect.ts`.
    *
    * `flush` is bound, so that `other.sink(collected.flush)` works. On the stream of a topic it throws `MR_TEMPLATE`; there `flushOn` is needed.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const rows = new Stream<string>();
+   * const waiting = rows.collect();
+   * const batches = waiting.toArray();
+   * await rows.emitAll(['a', 'b']);
+   * await waiting.flush();
+   * await rows.emit('c');
+   * await rows.close();
+   * await batches; // => [['a', 'b'], ['c']]
+   * ```
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a maxsize that is not an integer from 1 to 1,000,000, or beside a cache, and for a cache that
+   * cannot be pushed to and iterated.
    */
   collect(options: CollectOptions<T> = {}): Collector<T, K> {
+    checkNames('collect', options);
     const { cache, maxsize, flushOn, name } = options;
     const flushing: Flushing = { flush: undefined };
     const role =
@@ -670,7 +895,12 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return Object.assign(collected, { flush });
   }
 
-  /** Passes on values by their number: from `start` on, before `end`, every `step`th. In a process the stream ends there. See `operators/slice.ts`. */
+  /**
+   * Passes on values by their number, from 0: from `start` on, before `end` (default: all), every `step`th (default 1). In a process a stream without keys
+   * ends at `end`. See `operators/slice.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a start or end that is not an integer from 0, and a step that is not one from 1.
+   */
   slice(start: number, end?: number, step = 1): Stream<T, K> {
     const sliced: Stream<T, K> = this.#derive<T>({
       kind: 'slice',
@@ -682,7 +912,9 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return sliced;
   }
 
-  /** Each value with the one before it. See `operators/pairwise.ts`. */
+  /**
+   * Each value with the one before it, from the second on: `[previous, value]`, per key on a keyed stream. See `operators/pairwise.ts`.
+   */
   pairwise(): Stream<[T, T], K> {
     return this.#derive<[T, T]>({ kind: 'pairwise', role: remembering, make: pairwise() });
   }
@@ -690,6 +922,8 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   /**
    * Passes on values whose key (default: the value) was not among the last `maxsize` different ones (default 100,000, in an app 1,000). Objects are compared
    * by identity. See `operators/unique.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a maxsize that is not an integer from 1 to 16,777,215.
    */
   unique(
     options: {
@@ -698,6 +932,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
       readonly name?: string | undefined;
     } = {},
   ): Stream<T, K> {
+    checkNames('unique', options);
     return this.#derive<T>({
       kind: 'unique',
       name: options.name,
@@ -707,13 +942,16 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Leaves out values that are the same as the one before, by `key` or by themselves. See `operators/distinct.ts`. */
+  /**
+   * Leaves out values that are the same as the one before, by `key` or by themselves. Objects are compared by identity. See `operators/distinct.ts`.
+   */
   distinct(
     options: {
       readonly key?: ((value: T) => unknown) | undefined;
       readonly name?: string | undefined;
     } = {},
   ): Stream<T, K> {
+    checkNames('distinct', options);
     return this.#derive<T>({
       kind: 'distinct',
       name: options.name,
@@ -723,8 +961,14 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Sends each value on so long after it came; up to `capacity` (default 10,000) are on their way. Only in a process. See `operators/delay.ts`. */
+  /**
+   * Sends each value on so long after it came. While `capacity` (default 10,000) are held, `emit` waits. `close` waits until they are through. Only in a
+   * process. See `operators/delay.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a capacity that is not an integer from 1 to 16,777,216.
+   */
   delay(by: Duration, options: { readonly capacity?: number | undefined } = {}): Stream<T, K> {
+    checkNames('delay', options);
     return this.#derive<T>({
       kind: 'delay',
       label: labelOf(by),
@@ -733,7 +977,9 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Lets values on at least `interval` apart; `emit` waits for its turn. See `operators/rate-limit.ts`. */
+  /**
+   * Lets values on at least `interval` apart and leaves none out; `emit` waits for its turn. See `operators/rate-limit.ts`.
+   */
   rateLimit(interval: Duration): Stream<T, K> {
     return this.#derive<T>({
       kind: 'rateLimit',
@@ -743,7 +989,10 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Passes on a value when no other has come for `quiet`. Only in a process. See `operators/debounce.ts`. */
+  /**
+   * Passes on a value when no other has come for `quiet`, and leaves out the rest; per key on a keyed stream. `close` sends what waits. Only in a process. See
+   * `operators/debounce.ts`.
+   */
   debounce(quiet: Duration): Stream<T, K> {
     return this.#derive<T>({
       kind: 'debounce',
@@ -754,13 +1003,14 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   }
 
   /**
-   * Passes on a value and leaves out those within `interval` of it; with `trailing`, not in an app, the last of them goes on when the interval is over. See
-   * `operators/throttle.ts`.
+   * Passes on a value and leaves out those within `interval` of it, per key on a keyed stream; with `trailing` (default false), not in an app, the last of
+   * them goes on when the interval is over. See `operators/throttle.ts`.
    */
   throttle(
     interval: Duration,
     options: { readonly trailing?: boolean | undefined } = {},
   ): Stream<T, K> {
+    checkNames('throttle', options);
     const { trailing = false } = options;
     return this.#derive<T>({
       kind: 'throttle',
@@ -774,7 +1024,9 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** The newest value whenever what is behind is ready for one; the last is never lost. Only in a process. See `operators/latest.ts`. */
+  /**
+   * The newest value whenever what is behind is ready for one; the last is never lost. `emit` does not wait. Only in a process. See `operators/latest.ts`.
+   */
   latest(): Stream<T, K> {
     return this.#derive<T>({
       kind: 'latest',
@@ -788,7 +1040,10 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   }
 
   /**
-   * Lets the emitter run ahead of what follows by up to `capacity` values. Only in a process. See `operators/buffer.ts`.
+   * Lets the emitter run ahead of what follows by up to `capacity` values, then `emit` waits. What fails behind it is told by the next `emit`, `drain` or
+   * `close`. Only in a process. See `operators/buffer.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a capacity that is not an integer from 1 to 16,777,216.
    */
   buffer(capacity: number): Stream<T, K> {
     const behind = (): number => {
@@ -808,7 +1063,11 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return buffered;
   }
 
-  /** The values of this stream and of others as they come. A stream that is given twice counts once. See `operators/union.ts`. */
+  /**
+   * The values of this stream and of others as they come. A stream that is given twice counts once. See `operators/union.ts`.
+   *
+   * @throws {@link MillraceError} `MR_TEMPLATE` when some belong to an app and some to the process.
+   */
   union<U extends readonly unknown[]>(...others: Streams<U>): Stream<T | U[number], K> {
     return derive<T | U[number], K>(distinct([this, ...others]), {
       kind: 'union',
@@ -817,7 +1076,13 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Tuples of one value of each stream: the first ones, the second ones, … An input holds up to `maxsize` (default 10). See `operators/zip.ts`. */
+  /**
+   * Tuples of one value of each stream: the first ones, the second ones, … While an input holds `maxsize` values (default 10), its `emit` waits; in an app
+   * one more is `MR_OVERFLOW`. `close` drops what has no partner. See `operators/zip.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a maxsize that is not an integer from 1 to 16,777,216; `MR_ARGUMENT_INVALID` for what is no stream;
+   * `MR_TEMPLATE` when some belong to an app and some to the process.
+   */
   zip<U extends readonly unknown[]>(...others: Streams<U>): Stream<[T, ...U], K>;
   zip<U extends readonly unknown[]>(
     others: readonly [...Streams<U>],
@@ -836,9 +1101,14 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return zipped;
   }
 
-  /** Each value of this stream once, with the newest of each of the others. See `operators/zip-latest.ts`. */
+  /**
+   * Each value of this stream once, with the newest of each of the others. Up to 10,000 of them wait until all others have been seen, then `emit` does; in an
+   * app one more is `MR_OVERFLOW`. See `operators/zip-latest.ts`.
+   *
+   * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` for what is no stream; `MR_TEMPLATE` when some belong to an app and some to the process.
+   */
   zipLatest<U extends readonly unknown[]>(...others: Streams<U>): Stream<[T, ...U], K> {
-    const { streams } = joined('zipLatest', this, others);
+    const streams = [this, ...others];
     return derive<[T, ...U], K>(streams, {
       kind: 'zipLatest',
       role: remembering,
@@ -849,6 +1119,9 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   /**
    * The newest value of each stream, as a tuple, whenever one comes: of any stream, or of those of `emitOn`. From when all have been seen. See
    * `operators/combine-latest.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for an `emitOn` that is none of the streams; `MR_ARGUMENT_INVALID` for what is no stream;
+   * `MR_TEMPLATE` when some belong to an app and some to the process.
    */
   combineLatest<U extends readonly unknown[]>(...others: Streams<U>): Stream<[T, ...U], K>;
   combineLatest<U extends readonly unknown[]>(
@@ -864,30 +1137,42 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** The values of the newest stream among the values. Only in a process. See `operators/switch.ts`. */
-  switch<S extends Stream<unknown, unknown>>(this: Stream<S, K>): Stream<ValueOf<S>, K> {
-    return derive<ValueOf<S>, K>([this], {
+  /**
+   * The values of the newest stream among the values; the one before it is let go of. Values that are no streams of this process fail with
+   * `MR_ARGUMENT_INVALID`. Only in a process. See `operators/switch.ts`.
+   */
+  switch<S extends Stream<unknown, unknown>>(this: Stream<S, K>): Stream<ValueOf<S>> {
+    return derive<ValueOf<S>, null>([this], {
       kind: 'switch',
       role: { ...changing, holds: innerStreams },
       make: switchTo(),
     });
   }
 
-  /** The values of streams that are values, one stream after the other. Only in a process. See `operators/concat.ts`. */
-  concat<S extends Stream<unknown, unknown>>(this: Stream<S, K>): Stream<ValueOf<S>, K> {
-    return derive<ValueOf<S>, K>([this], {
+  /**
+   * The values of streams that are values, one stream after the other; up to 10,000 wait for their turn. Values that are no streams of this process fail with
+   * `MR_ARGUMENT_INVALID`. Only in a process. See `operators/concat.ts`.
+   */
+  concat<S extends Stream<unknown, unknown>>(this: Stream<S, K>): Stream<ValueOf<S>> {
+    return derive<ValueOf<S>, null>([this], {
       kind: 'concat',
       role: { ...changing, holds: innerStreams },
       make: concat(),
     });
   }
 
-  /** The values of streams that are values, of up to `concurrency` (default 1,000) at once. Only in a process. See `operators/merge.ts`. */
+  /**
+   * The values of streams that are values, of up to `concurrency` (default 1,000) at once; for the next one `emit` waits until one of them has ended. Values
+   * that are no streams of this process fail with `MR_ARGUMENT_INVALID`. Only in a process. See `operators/merge.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a concurrency that is not an integer from 1.
+   */
   merge<S extends Stream<unknown, unknown>>(
     this: Stream<S, K>,
     options: { readonly concurrency?: number | undefined } = {},
-  ): Stream<ValueOf<S>, K> {
-    return derive<ValueOf<S>, K>([this], {
+  ): Stream<ValueOf<S>> {
+    checkNames('merge', options);
+    return derive<ValueOf<S>, null>([this], {
       kind: 'merge',
       role: { ...changing, holds: innerStreams },
       make: merge(options.concurrency ?? 1_000),
@@ -895,13 +1180,16 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   }
 
   /**
-   * A stream for each key, up to `maxKeys` (default 10,000): a pair of key and stream at its first value, and the values of the key in that stream. Only in
-   * a process; to keep state per key is {@link Stream.groupBy}. See `operators/split.ts`.
+   * A stream for each key, up to `maxKeys` (default 10,000), then `MR_OVERFLOW`: a pair of key and stream at its first value, and the values of the key in
+   * that stream. Only in a process; to keep state per key is {@link Stream.groupBy}. See `operators/split.ts`.
+   *
+   * @throws {@link MillraceError} `MR_OPTION_INVALID` for a maxKeys that is not an integer from 1.
    */
   split<S>(
     key: (value: T) => S,
     options: { readonly maxKeys?: number | undefined } = {},
   ): Stream<readonly [S, Stream<T, K>], K> {
+    checkNames('split', options);
     const live = this.#live;
     return this.#derive<readonly [S, Stream<T, K>]>({
       kind: 'split',
@@ -914,7 +1202,12 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** A stream for each predicate: of the values for which it is the first to give something true; `rest` has the others. See `operators/branch.ts`. */
+  /**
+   * A stream for each predicate, by name: of the values for which it is the first to give something true; `rest` has the others. Predicates are synchronous. See
+   * `operators/branch.ts`.
+   *
+   * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` for what is no object of functions, and a predicate named `rest`.
+   */
   branch<B extends Readonly<Record<string, (value: T) => unknown>>>(
     branches: B,
   ): { [N in keyof B | 'rest']: Stream<T, K> } {
@@ -937,7 +1230,15 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
 
   /**
    * What functions make of this stream, one after the other: a place in the chain for operators of your own, which are functions from a stream to a stream
-   * or to anything else.
+   * or to anything else. Types are inferred through up to six of them.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const words = (lines: Stream<string>) => lines.map((line) => line.split(' ')).flatten();
+   * const longer = (than: number) => (all: Stream<string>) => all.filter((w) => w.length > than);
+   * await Stream.from(['to be or not']).pipe(words, longer(2)).toArray(); // => ['not']
+   * ```
    */
   pipe<A>(first: (stream: this) => A): A;
   pipe<A, B>(first: (stream: this) => A, second: (a: A) => B): B;
@@ -972,7 +1273,12 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return result;
   }
 
-  /** Ends the chain: calls functions with each value, or sends it to topics and agents, in order. See `operators/sink.ts`. */
+  /**
+   * Ends the chain: calls functions with each value, or sends it to topics, agents and channels, in the order given; `emit` waits for them. In an app
+   * functions are called before the commit, at least once. See `operators/sink.ts`.
+   *
+   * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` without targets, and for other ones.
+   */
   sink(...targets: SinkTarget<T>[]): Sink<T> {
     if (targets.length === 0)
       throw new MillraceError(
@@ -996,7 +1302,13 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
 
   /**
    * All values from now until the stream is closed, in memory. Rejects with `MR_CLOSED` when the stream is destroyed first, with
-   * `MR_TEMPLATE` on the stream of a topic.
+   * `MR_TEMPLATE` on the stream of a topic, and with what ends a {@link Stream.from} or {@link Stream.source} in front.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * await Stream.from(['b', 'a']).toArray(); // => ['b', 'a']
+   * ```
    */
   async toArray(): Promise<T[]> {
     const live = this.#mustLive('toArray', 'declare a sink or an agent on it to see its values');
@@ -1005,8 +1317,8 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
 
   /**
    * Gives each value a key: a field's value, or what a function makes of it. Operators behind it keep their state per key. In an app the
-   * values go through a repartition topic, named after the field or by `name`, so that equal keys meet in one task. See
-   * `operators/group-by.ts`.
+   * values go through a repartition topic, named after the field or by `name`, so that equal keys meet in one task. A value without a key fails with
+   * `MR_KEY_MISSING`. See `operators/group-by.ts`.
    *
    * @throws {@link MillraceError} `MR_NAME_MISSING` on a topic's stream for a function without `name`; `MR_NAME_INVALID`; `MR_OPTION_INVALID` for
    * partitions that are not an integer from 1.
@@ -1028,6 +1340,7 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
         'MR_ARGUMENT_INVALID',
         `groupBy was given ${kindOf(by)}; give the name of a field, or a function and a name: groupBy(fn, { name: 'by-country' })`,
       );
+    checkNames('groupBy', options);
     const { name = typeof by === 'function' ? undefined : String(by), partitions } = options;
     if (partitions !== undefined && (!Number.isInteger(partitions) || partitions < 1))
       throw new MillraceError(
@@ -1052,16 +1365,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
 
   /**
    * Replaces the row of each event's key in a table by what `fn` makes of it and the value, and passes on the changes. Return
-   * {@link DELETE} to remove the row. In a windowed table the row is that of the window of the event's time, or of `at`. See
+   * {@link DELETE} to remove the row. In a windowed table the row is that of the window of the event's time, or of `at`, in ms since 1970. See
    * `operators/update.ts`.
    *
-   * @throws {@link MillraceError} `MR_NOT_IN_AN_APP` on a stream in a process.
+   * @throws {@link MillraceError} `MR_NOT_IN_AN_APP` on a stream in a process; `MR_ARGUMENT_INVALID` for what is no table.
    */
   update<V, R>(
     table: TableKeyedBy<K, V, R>,
     fn: (current: NoInfer<R>, value: T) => NoInfer<V> | typeof DELETE,
     options: { readonly at?: ((value: T) => number) | undefined } = {},
   ): Stream<Change<K, V>, K> {
+    checkNames('update', options);
     return this.#derive<Change<K, V>>({
       kind: 'update',
       label: labelOf(table),
@@ -1074,12 +1388,16 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     });
   }
 
-  /** Replaces each value by its event: with key, event time, headers and place. See `operators/events.ts`. */
+  /**
+   * Replaces each value by its event: with key, event time (ms since 1970), headers and place. See `operators/events.ts`.
+   */
   events(): Stream<EventView<T, K>, K> {
     return this.#derive<EventView<T, K>>({ kind: 'events', role: changing, make: events() });
   }
 
-  /** Puts the key in front of each value, `null` where there is none. See `operators/items.ts`. */
+  /**
+   * Puts the key in front of each value: `[key, value]`, `null` where there is none. See `operators/items.ts`.
+   */
   items(): Stream<[K, T], K> {
     return this.#derive<[K, T]>({ kind: 'items', role: changing, make: items() });
   }
@@ -1091,27 +1409,72 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * An edge to a stream further up closes a cycle. Values go round depth first; those that have to wait do so in the edge, and the `emit` that
    * set them going waits until nothing goes round any more. See `feedback.ts`.
    *
-   * @throws {@link MillraceError} `MR_CLOSED` when `downstream` was closed; `MR_ARGUMENT_INVALID` when it has several inputs; `MR_TEMPLATE` on
-   * streams of topics.
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const links: Readonly<Record<string, readonly string[]>> = { home: ['about', 'shop'], shop: ['cart'] };
+   * const pages = new Stream<string>();
+   * const visited = pages.toArray();
+   * const found = pages.map((page) => links[page] ?? []).flatten();
+   * found.connect(pages); // each link is a page to visit
+   * await pages.emit('home');
+   * await pages.close();
+   * await visited; // => ['home', 'about', 'shop', 'cart']
+   * ```
+   *
+   * @throws {@link MillraceError} `MR_CLOSED` when `downstream` was closed; `MR_ARGUMENT_INVALID` when it has several inputs, or is no
+   * stream; `MR_TEMPLATE` on streams of topics.
    */
   connect<U>(
     this: Stream<NoInfer<U>, unknown>,
     downstream: Stream<U, unknown>,
   ): Stream<U, unknown> {
     const instead = 'merge streams with union, or sink into a topic';
+    checkStreams('connect', [downstream]);
     connect(this.#mustLive('connect', instead), downstream.#mustLive('connect', instead));
     return downstream;
   }
 
-  /** Removes the edge to `downstream`, which may be connected again. Does nothing if there is none. `MR_TEMPLATE` as for `connect`. */
+  /**
+   * Removes the edge to `downstream`, which goes on without it and may be connected again. Does nothing if there is none.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const seen: string[] = [];
+   * const [sensor, screen] = [new Stream<string>(), new Stream<string>()];
+   * screen.sink((text) => seen.push(text));
+   * sensor.connect(screen);
+   * await sensor.emit('on');
+   * sensor.disconnect(screen);
+   * await sensor.emit('off');
+   * seen; // => ['on']
+   * ```
+   *
+   * @throws {@link MillraceError} `MR_TEMPLATE` on streams of topics.
+   */
   disconnect(downstream: Stream<unknown, unknown>): void {
     const instead = 'declare what the app shall do from the start';
+    checkStreams('disconnect', [downstream]);
     disconnect(this.#mustLive('disconnect', instead), downstream.#mustLive('disconnect', instead));
   }
 
   /**
    * Takes this stream off those in front of it and ends it, and everything behind it that has no other source, at once: nothing is flushed,
    * values that wait in front of busy functions are dropped, iterators end. Idempotent. A topic's stream leaves the description.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const batches: number[][] = [];
+   * const numbers = new Stream<number>();
+   * const pairs = numbers.partition(2);
+   * pairs.sink((pair) => batches.push(pair));
+   * await numbers.emitAll([1, 2, 3]);
+   * pairs.destroy(); // the 3 is dropped
+   * await numbers.emit(4); // nobody listens any more
+   * batches; // => [[1, 2]]
+   * ```
    */
   destroy(): void {
     if (this.#live !== undefined) destroy(this.#live);
@@ -1124,6 +1487,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    *
    * Do not wait for it in a function of the same graph. Rejects with what operators throw when they send what they hold back, and with
    * `MR_TEMPLATE` on the stream of a topic.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const batches: number[][] = [];
+   * const numbers = new Stream<number>();
+   * numbers.partition(2).sink((pair) => batches.push(pair));
+   * await numbers.emitAll([1, 2, 3]);
+   * await numbers.close(); // sends the 3
+   * batches; // => [[1, 2], [3]]
+   * ```
    */
   async close(): Promise<void> {
     await close(this.#mustLive('close', 'stop the app instead'));
@@ -1133,6 +1507,18 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * Resolves when every event that this stream and those in front of it have accepted so far is finished or has failed, also what is in buffers
    * behind them. Behind `Stream.from`, when all its values are through; rejects if that failed, with what failed behind a buffer and nobody was
    * told of, and with `MR_TEMPLATE` on the stream of a topic.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const stored: number[] = [];
+   * const numbers = new Stream<number>();
+   * numbers.map(async (n) => n * 2).sink((n) => stored.push(n));
+   * void numbers.emit(1);
+   * void numbers.emit(2);
+   * await numbers.drain();
+   * stored; // => [2, 4]
+   * ```
    */
   async drain(): Promise<void> {
     await drain(this.#mustLive('drain', 'the app commits what is finished by itself'));
@@ -1141,6 +1527,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   /**
    * What this operator and all behind it hold (states, open groups and windows, what buffers have), for {@link Stream.restore}. Values that are under way are
    * not in it: `await drain()` first. It is data of this platform's structured clone: instances of classes become plain objects.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const numbers = new Stream<number>();
+   * numbers.accumulate((sum, n) => sum + n);
+   * await numbers.emitAll([20, 22]);
+   * await numbers.drain();
+   * const bytes = numbers.snapshot(); // for a file
+   * bytes.length > 0; // => true
+   * ```
    *
    * @throws {@link MillraceError} `MR_ENCODE_FAILED` when a state holds functions or symbols; `MR_TEMPLATE` on the stream of a topic.
    */
@@ -1152,6 +1549,17 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * Puts what a snapshot holds in place of what this operator and all behind it hold. The graph must be declared in the same way as the one that it is of. Times
    * that were running (of groups, windows, delays) go on from now.
    *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const [before, after] = [new Stream<number>(), new Stream<number>()];
+   * const [, sums] = [before, after].map((numbers) => numbers.accumulate((sum, n) => sum + n));
+   * await before.emit(20);
+   * after.restore(before.snapshot());
+   * await after.emit(22);
+   * sums?.peek(); // => 42
+   * ```
+   *
    * @throws {@link MillraceError} `MR_SNAPSHOT_INVALID` for other bytes, and a snapshot of another graph; `MR_TEMPLATE` on the stream of a topic.
    */
   restore(bytes: Uint8Array): void {
@@ -1161,13 +1569,36 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
   /**
    * A copy of what this operator holds: its state, or that of one key of a keyed stream. `undefined` where it holds nothing. Nothing changes.
    *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const sales = new Stream<{ city: string; n: number }>();
+   * const sums = sales.groupBy('city').accumulate((sum, { n }) => sum + n, { start: 0 });
+   * await sales.emit({ city: 'Rome', n: 2 });
+   * sums.peek('Rome'); // => 2
+   * ```
+   *
    * @throws {@link MillraceError} `MR_TEMPLATE` on the stream of a topic: put what you want to look at into a table.
    */
   peek(key?: Key): unknown {
     return peek(this.#mustLive('peek', 'put what you want to look at into a table'), key);
   }
 
-  /** {@link Stream.close}. */
+  /**
+   * {@link Stream.close}, at the end of a block.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const batches: number[][] = [];
+   * {
+   *   await using numbers = new Stream<number>();
+   *   numbers.partition(2).sink((pair) => batches.push(pair));
+   *   await numbers.emit(1);
+   * }
+   * batches; // => [[1]]
+   * ```
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -1177,6 +1608,23 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
    * Mermaid, or as an `<svg>` element (a promise). A node says what it does, and the name of its function or its size; an edge, its place
    * among those that leave a node, if there are several. With `rates` also how many values have gone over it since the first such picture,
    * and per second.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const double = (n: number) => n * 2;
+   * const doubled = Stream.from([1, 2]).map(double);
+   * console.log(doubled.visualize({ format: 'mermaid' }));
+   * ```
+   *
+   * <!-- output -->
+   *
+   * ```text
+   * flowchart LR
+   *   n0[["from"]]
+   *   n1(["map double"])
+   *   n0 --> n1
+   * ```
    *
    * @throws {@link MillraceError} `MR_OPTION_INVALID`; `MR_TEMPLATE` for rates of the stream of a topic. For `'svg'` the package `@viz-js/viz` has
    * to be installed, else the promise rejects with `MR_DEPENDENCY_MISSING`.
@@ -1190,7 +1638,16 @@ export class Stream<out T = unknown, out K = null> implements AsyncIterable<T> {
     return visualize(this['~node'], options);
   }
 
-  /** `<map>`, or `<map double>` with its name, else that of its function or its size. */
+  /**
+   * `<map>`, or `<map double>` with its name, else that of its function or its size.
+   *
+   * ```ts
+   * import { Stream } from 'millrace';
+   *
+   * const double = (n: number) => n * 2;
+   * String(new Stream<number>().map(double)); // => '<map double>'
+   * ```
+   */
   toString(): string {
     return this['~node'].toString();
   }
@@ -1224,6 +1681,7 @@ export function derive<T, K>(
   parents: readonly Stream<unknown, unknown>[],
   description: NodeDescription,
 ): Stream<T, K> {
+  checkStreams(description.kind, parents);
   const nodes = parents.map((parent) => parent['~node']);
   const live = nodes.filter((node) => node instanceof LiveNode);
   const [first] = live;
@@ -1257,6 +1715,16 @@ export function nodeOf(stream: Stream<unknown, unknown>): GraphNode {
   return stream['~node'];
 }
 
+function checkStreams(what: string, given: readonly unknown[]): void {
+  for (const each of given)
+    if (!(each instanceof Stream))
+      throw new MillraceError(
+        'MR_ARGUMENT_INVALID',
+        `${what} was given ${kindOf(each)}; give streams, and put constants in with map`,
+        { details: { what } },
+      );
+}
+
 function sourceInProcess(kind: string, { name, clock = systemClock() }: StreamOptions): LiveNode {
   const description = sourceNode(kind, null, name);
   return new LiveNode([], description, clock);
@@ -1275,7 +1743,6 @@ function gatheringOf(
   options: Pick<KeepOptions<never>, 'key' | 'keep'>,
 ): Gathering<Map<unknown, unknown>> {
   const { key } = options;
-  if (key !== undefined) checkFunction('the key', key);
   const kept: unknown = options.keep ?? 'first';
   if (kept !== 'first' && kept !== 'last')
     throw new MillraceError(
@@ -1283,7 +1750,10 @@ function gatheringOf(
       `keep is ${kindOf(kept)}; give 'first' or 'last'`,
       { details: { option: 'keep', value: kept } },
     );
-  return onePerKey(key as ((value: unknown) => unknown) | undefined, kept);
+  return onePerKey(
+    key === undefined ? undefined : synchronous('the key', key as (value: unknown) => unknown),
+    kept,
+  );
 }
 
 /** Nothing comes out of a stream any more, as its operator says. */
@@ -1294,17 +1764,12 @@ function endByItself(stream: Stream<unknown, unknown>): void {
 
 /** The streams that are joined, and the options: `(a, b)`, or `([a, b], options)`. */
 function joined(
-  what: string,
+  what: 'zip' | 'combineLatest',
   first: Stream<unknown, unknown>,
   given: readonly unknown[],
 ): { readonly streams: Stream<unknown, unknown>[]; readonly options: unknown } {
   const [list, options] = Array.isArray(given[0]) ? [given[0], given[1] ?? {}] : [given, {}];
-  for (const other of list as unknown[])
-    if (!(other instanceof Stream))
-      throw new MillraceError(
-        'MR_ARGUMENT_INVALID',
-        `${what} was given ${kindOf(other)}; give streams, and put constants in with map`,
-      );
+  checkNames(what, options);
   return { streams: [first, ...(list as Stream<unknown, unknown>[])], options };
 }
 

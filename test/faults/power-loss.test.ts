@@ -20,7 +20,7 @@ import type { Random } from '../../src/core/random.ts';
 import { withDirectory } from '../broker/log-over.ts';
 import { heard, nothingTold, STORE } from './power-loss-content.ts';
 import type { Told } from './power-loss-content.ts';
-import { imageOf, linesOf, readRecord, wholeImage } from './support/disk-record.ts';
+import { imageOf, linesOf, readRecord, differsFrom } from './support/disk-record.ts';
 import type { DiskEvent, DiskImage, Files } from './support/disk-record.ts';
 import { preload } from './support/preload.ts';
 
@@ -81,8 +81,9 @@ function record(library: string, home: string, start: Start): DiskEvent[] {
   const events = readRecord(file);
   expect(events.filter(({ kind }) => kind === 'unknown')).toHaveLength(0);
   // Nothing was done past the recorder.
-  for (const [path, bytes] of wholeImage(start.files, events))
-    expect(readFileSync(join(directory, path)).equals(bytes), path).toBe(true);
+  expect(
+    differsFrom(start.files, events, (path) => readFileSync(join(directory, path))),
+  ).toBeUndefined();
   return events;
 }
 

@@ -341,3 +341,63 @@ describe('emitAll', () => {
     expect(await codeOfRejection(source.emitAll([1]))).toBe('MR_CLOSED');
   });
 });
+
+describe('values that a function emits into its own graph before it waits', () => {
+  const cases: Record<
+    string,
+    (s: Stream<number>, fn: (x: number) => Promise<unknown>) => Stream<number>
+  > = {
+    map: (s, fn) => s.map(async (x) => (await fn(x)) as number),
+    tap: (s, fn) => s.tap(fn),
+    filter: (s, fn) => s.filter(async (x) => (await fn(x)) !== undefined),
+    processors: (s, fn) => s.processors(async (x) => (await fn(x)) as number),
+  };
+
+  test.each(Object.entries(cases))('%s: each stays what it is', async (_, operator) => {
+    const source = new Stream<number>();
+    const work = manual();
+    const out = into(
+      operator(source, (x) => {
+        const done = work.fn(x);
+        if (x < 2) void source.emit(x + 1);
+        return done;
+      }),
+    );
+    const emitted = source.emit(0);
+    expect(work.calls).toEqual([0, 1, 2]);
+    // One that comes later waits until all of them are through.
+    const later = source.emit(7);
+    for (const x of [1, 2]) work.finish(x, x);
+    await turn();
+    expect(out).toEqual([1, 2]);
+    expect(work.calls).toEqual([0, 1, 2]);
+    work.finish(0, 0);
+    await emitted;
+    expect(out).toEqual([1, 2, 0]);
+    expect(work.calls).toEqual([0, 1, 2, 7]);
+    work.finish(7, 7);
+    await later;
+    expect(out).toEqual([1, 2, 0, 7]);
+  });
+
+  test('each keeps its key', async () => {
+    const source = new Stream<string>();
+    const work: (() => void)[] = [];
+    const out = into(
+      source
+        .groupBy((text) => text, { name: 'text' })
+        .tap((text) => {
+          if (text === 'a') void source.emit('b');
+          return new Promise<void>((resolve) => work.push(resolve));
+        })
+        .items(),
+    );
+    const emitted = source.emit('a');
+    for (const finish of work) finish();
+    await emitted;
+    expect(out).toEqual([
+      ['b', 'b'],
+      ['a', 'a'],
+    ]);
+  });
+});

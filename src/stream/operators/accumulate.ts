@@ -26,7 +26,21 @@ export type Accumulation =
  * - *Order*: kept.
  * - *Back-pressure*: none of its own; `fn` is synchronous.
  * - *State*: one value per key of a keyed stream, else one. Unchanged by a value for which `fn` throws; changed by one that fails further down.
- * - *Delivery*: each value once.
+ * - *Delivery*: each value once. One for which `fn` returns a promise, or no pair where one is due, fails with `MR_ARGUMENT_INVALID`.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * // the balance after each booking
+ * await Stream.from([100, -30])
+ *   .accumulate((balance, booking) => balance + booking, { start: 50 })
+ *   .toArray(); // => [150, 120]
+ *
+ * // whether each jump is the best so far
+ * await Stream.from([6.8, 6.5, 7.1])
+ *   .mapState(0, (best, jump) => [Math.max(best, jump), jump > best])
+ *   .toArray(); // => [true, false, true]
+ * ```
  *
  * @param resets Whether there is a second input, that of `resetOn`.
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a start value that cannot be copied, see `start-value.ts`.

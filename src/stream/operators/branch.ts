@@ -2,8 +2,9 @@
  * @module
  */
 import { MillraceError } from '../../core/errors.ts';
-import { checkFunction, kindOf } from '../../core/given.ts';
+import { kindOf } from '../../core/given.ts';
 import type { MakeOperator } from '../operator.ts';
+import { synchronous } from '../synchronous.ts';
 
 /** One predicate by the name of its branch. */
 export type Predicates = readonly (readonly [
@@ -18,16 +19,16 @@ export function predicatesOf(branches: unknown): Predicates {
       'MR_ARGUMENT_INVALID',
       `branch was given ${kindOf(branches)}; give an object of predicates: branch({ small: (x) => x < 10 })`,
     );
-  const predicates = Object.entries(branches) as [string, (value: unknown) => unknown][];
-  for (const [name, predicate] of predicates) {
-    checkFunction(`branch ${name}`, predicate);
+  const given = Object.entries(branches) as [string, (value: unknown) => unknown][];
+  return given.map(([name, predicate]) => {
+    const checked = synchronous(`branch ${name}`, predicate);
     if (name === 'rest')
       throw new MillraceError(
         'MR_ARGUMENT_INVALID',
         'branch was given a predicate named rest, which is the name of the branch for all other values; call it something else',
       );
-  }
-  return predicates;
+    return [name, checked];
+  });
 }
 
 /**
@@ -38,6 +39,16 @@ export function predicatesOf(branches: unknown): Predicates {
  * - *State*: none.
  * - *Delivery*: each value once, in one branch, as it came. Predicates are synchronous and should have no effects: a predicate is asked once by its own
  *   branch and once by each one after it.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const requests = Stream.from(['GET /', 'POST /orders', 'GET /health']);
+ * const { probes, rest } = requests.branch({ probes: (line) => line.endsWith('/health') });
+ * const [ignored, served] = await Promise.all([probes.toArray(), rest.toArray()]);
+ * ignored; // => ['GET /health']
+ * served; // => ['GET /', 'POST /orders']
+ * ```
  *
  * @param before Predicates of the branches in front.
  * @param own Its predicate; `undefined` for the rest.

@@ -26,6 +26,21 @@ const MAX_CAPACITY = 2 ** 24;
  *   behind it after its `emit` was answered rejects the next `emit` into the graph (whose own value is taken all the same), `drain` or `close`;
  *   those after it go on.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const disk = Promise.withResolvers<void>();
+ * const lines = new Stream<string>();
+ * const written = lines
+ *   .buffer(100)
+ *   .tap(() => disk.promise)
+ *   .toArray();
+ * await lines.emitAll(['started', 'ready']); // does not wait for the disk
+ * disk.resolve();
+ * await lines.close(); // does
+ * await written; // => ['started', 'ready']
+ * ```
+ *
  * @param atOnce How many values may be under way behind it. Asked when the first one is.
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a capacity that is not an integer from 1 to 16,777,216.
  */

@@ -25,14 +25,28 @@ export interface Flushing {
 }
 
 /**
- * Holds values until it is flushed: by hand, by a value of `flushOn`, or at the end. Then all go on as an array, which may be empty.
+ * Holds values until it is flushed: by hand, by a value of `flushOn`, or at the end. Then all go on as an array, which may be empty; on a
+ * keyed stream as one per key, or that of the key that `flushOn` has.
  *
  * - *Order*: kept.
  * - *Back-pressure*: a value is dealt with when it is held; the one of `flushOn`, when everything behind has dealt with the array.
  * - *State*: the values that are held, per key of a keyed stream: up to `maxsize`, where the oldest give way, or 1,000,000 and then `MR_OVERFLOW`. With
  *   a `cache` they are in there, one for all keys. `close` sends them if there are some, `destroy` drops them, `drain` leaves them. In an app there must
  *   be a `flushOn`, and there is no `cache`.
- * - *Delivery*: each value once. In an app an empty array is not sent.
+ * - *Delivery*: each value once, but for those that gave way. In an app an empty array is not sent.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const rows = new Stream<string>();
+ * const commit = new Stream<void>();
+ * const batches = rows.collect({ flushOn: commit }).toArray();
+ * await rows.emitAll(['a', 'b']);
+ * await commit.emit();
+ * await rows.emit('c');
+ * await Promise.all([rows.close(), commit.close()]);
+ * await batches; // => [['a', 'b'], ['c']]
+ * ```
  *
  * @param flushed Whether there is a second input, that of `flushOn`.
  * @param flushing Gets the function that flushes, in a process.

@@ -12,6 +12,22 @@ import type { MakeOperator } from '../operator.ts';
  * - *State*: the newest value of each input, per key of a keyed stream; also of one that has ended. One that is disconnected is left out from then on.
  * - *Delivery*: each value in every tuple until the next one of its input. Where two inputs come from the same value, one tuple follows for each.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const price = new Stream<number>();
+ * const rate = new Stream<number>();
+ * const shown = price
+ *   .combineLatest(rate)
+ *   .starmap((euros, perEuro) => euros * perEuro)
+ *   .toArray();
+ * await price.emit(10); // no rate yet
+ * await rate.emit(2);
+ * await rate.emit(3);
+ * await Promise.all([price.close(), rate.close()]);
+ * await shown; // => [20, 30]
+ * ```
+ *
  * @param emitOn Numbers of the inputs whose values cause tuples; default all, also those that are connected later.
  */
 export function combineLatest(inputs: number, emitOn: readonly number[] | undefined): MakeOperator {

@@ -10,12 +10,25 @@ import type { MakeOperator } from '../operator.ts';
 /**
  * Passes on a value when no other has come for `quiet`.
  *
- * - *Order*: kept.
+ * - *Order*: kept, on a keyed stream within each key.
  * - *Back-pressure*: none: a value is dealt with, for those in front, at once. One at a time is under way behind.
  * - *State*: the value that waits, one per key of a keyed stream, each with a quiet time of its own. `close` sends it, `drain` waits until it has gone
  *   on, `destroy` drops it.
  * - *Delivery*: each value at most once, in a process only; the last one is never lost. When one fails, the next `emit` into the graph (whose own value is
  *   taken all the same), `drain` or `close` rejects.
+ *
+ * ```ts
+ * import { Stream, VirtualClock } from 'millrace';
+ *
+ * const clock = new VirtualClock();
+ * const typed = new Stream<string>({ clock });
+ * const searches = typed.debounce('300ms').toArray();
+ * await typed.emitAll(['m', 'mi', 'mill']);
+ * await clock.advance(300);
+ * await typed.emit('millrace');
+ * await typed.close(); // sends what waits
+ * await searches; // => ['mill', 'millrace']
+ * ```
  *
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a `quiet` that is no duration.
  */

@@ -27,6 +27,19 @@ const MAX_CAPACITY = 2 ** 24;
  * - *Delivery*: each value once, in a process only. When one fails, the next `emit` into the graph (whose own value is taken all the same), `drain` or
  *   `close` rejects; those after it go on.
  *
+ * ```ts
+ * import { Stream, VirtualClock } from 'millrace';
+ *
+ * const clock = new VirtualClock();
+ * const carts = new Stream<string>({ clock });
+ * const reminded: string[] = [];
+ * carts.delay('1h').sink((user) => reminded.push(user));
+ * await carts.emit('ann');
+ * reminded.length; // => 0
+ * await clock.advance(3_600_000);
+ * reminded; // => ['ann']
+ * ```
+ *
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for what is no duration, and a capacity that is not an integer from 1 to 16,777,216.
  */
 export function delay(by: Duration, capacity: number): MakeOperator {

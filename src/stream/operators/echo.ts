@@ -16,6 +16,26 @@ import { isSinkPort } from './sink.ts';
  * - *Delivery*: in an app with the task's commit, together with whatever else the value causes. In a process each value once; one that a target
  *   refuses fails its `emit`, and may have gone on all the same.
  *
+ * ```ts
+ * import { App, unchecked } from 'millrace';
+ * import { TestApp } from 'millrace/testing';
+ *
+ * const app = new App('shop');
+ * const orders = app.topic('orders', { value: unchecked<number>() });
+ * const audit = app.topic('audit', { value: unchecked<number>() });
+ * const large: number[] = [];
+ * orders
+ *   .stream()
+ *   .echo(audit)
+ *   .filter((total) => total > 100)
+ *   .sink((total) => large.push(total));
+ *
+ * await using t = await TestApp.start(app);
+ * for (const total of [20, 500]) await t.send(orders, total);
+ * (await t.output(audit)).map(({ value }) => value); // => [20, 500]
+ * large; // => [500]
+ * ```
+ *
  * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` without targets, and for a target that is no topic, agent or channel.
  */
 export function echo(targets: readonly unknown[]): MakeOperator {

@@ -12,6 +12,15 @@ import type { MakeOperator } from '../operator.ts';
  * - *State*: the next number, per key of a keyed stream.
  * - *Delivery*: each value once. A value that fails further down has used its number up.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * await Stream.from(['to be', 'or not'])
+ *   .enumerate(1)
+ *   .starmap((n, line) => `${n}: ${line}`)
+ *   .toArray(); // => ['1: to be', '2: or not']
+ * ```
+ *
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a start that is not an integer.
  */
 export function enumerate(start: number): MakeOperator {

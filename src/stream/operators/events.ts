@@ -12,6 +12,16 @@ import { bareEvent, eventView } from '../stream-event.ts';
  * - *Back-pressure*: none of its own.
  * - *State*: none.
  * - *Delivery*: each value once.
+ *
+ * ```ts
+ * import { Stream, VirtualClock } from 'millrace';
+ *
+ * const clock = new VirtualClock(Date.UTC(2026, 0, 1));
+ * await Stream.from([20], { clock })
+ *   .events()
+ *   .map(({ value, timestamp }) => `${value} at ${new Date(timestamp).toISOString()}`)
+ *   .toArray(); // => ['20 at 2026-01-01T00:00:00.000Z']
+ * ```
  */
 export function events(): MakeOperator {
   return (output, scope) => (value, event) =>

@@ -14,6 +14,13 @@ import type { MakeOperator, Receive } from '../operator.ts';
  *   wait, then `MR_OVERFLOW`.
  * - *State*: none.
  * - *Delivery*: each value at most once, as it came.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const isMember = async (name: string) => name !== 'eve'; // asks a service
+ * await Stream.from(['ann', 'eve', 'bob']).filter(isMember).toArray(); // => ['ann', 'bob']
+ * ```
  */
 export function filter(predicate: (value: unknown) => unknown): MakeOperator {
   checkFunction('filter', predicate);

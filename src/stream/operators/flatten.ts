@@ -5,6 +5,7 @@ import { MillraceError } from '../../core/errors.ts';
 import type { EventCell } from '../../core/event.ts';
 import { Lane } from '../lane.ts';
 import type { MakeOperator, Output, Receive } from '../operator.ts';
+import { nothing } from '../output.ts';
 
 /**
  * Passes on the elements of each value, one level deep. A value may be iterable (a string: its characters) or async iterable.
@@ -13,7 +14,15 @@ import type { MakeOperator, Output, Receive } from '../operator.ts';
  * - *Back-pressure*: an element goes on when the one before it has been dealt with, so async iterables are not read ahead. Meanwhile up to
  *   10,000 values wait, then `MR_OVERFLOW`.
  * - *State*: none.
- * - *Delivery*: each element once. When one fails, the rest of its value is not sent, and its iterator is closed.
+ * - *Delivery*: each element once. When one fails, the rest of its value is not sent, and its iterator is closed. A value that is not
+ *   iterable fails with `MR_ARGUMENT_INVALID`.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const orders = [{ items: ['oats', 'rye'] }, { items: [] }, { items: ['salt'] }];
+ * await Stream.from(orders).pluck('items').flatten().toArray(); // => ['oats', 'rye', 'salt']
+ * ```
  */
 export function flatten(): MakeOperator {
   return (output) => {
@@ -47,6 +56,7 @@ function sendAll(value: unknown, event: EventCell | null, output: Output): void 
   );
 }
 
+/** Ends when nothing is connected behind any more: the elements may have no end. */
 function sendEach(
   elements: Iterator<unknown>,
   event: EventCell | null,
@@ -64,6 +74,10 @@ function sendEach(
     }
     if (pending !== undefined)
       return sendRest(pending, { [Symbol.iterator]: () => elements }, event, output, elements);
+    if (output.next === nothing) {
+      elements.return?.();
+      return;
+    }
   }
 }
 
@@ -81,7 +95,10 @@ async function sendRest(
     elements?.return?.();
     throw error;
   }
-  for (const element of rest) await output.next(element, event);
+  for (const element of rest) {
+    if (output.next === nothing) break;
+    await output.next(element, event);
+  }
 }
 
 async function sendLater(
@@ -89,7 +106,10 @@ async function sendLater(
   event: EventCell | null,
   output: Output,
 ): Promise<void> {
-  for await (const element of elements) await output.next(element, event);
+  for await (const element of elements) {
+    await output.next(element, event);
+    if (output.next === nothing) break;
+  }
 }
 
 function isIterable(value: unknown): value is Iterable<unknown> {

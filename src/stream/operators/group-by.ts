@@ -14,6 +14,16 @@ import type { MakeOperator } from '../operator.ts';
  * - *Back-pressure*: none of its own.
  * - *State*: none; operators behind it have theirs per key.
  * - *Delivery*: each value once, as it came. One whose key is missing or no key at all fails with `MR_KEY_MISSING` or `MR_KEY_INVALID`.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * // numbers the mails of each domain
+ * await Stream.from(['ann@a.org', 'bob@b.org', 'cy@a.org'])
+ *   .groupBy((mail) => mail.slice(mail.indexOf('@')), { name: 'domain' })
+ *   .enumerate(1)
+ *   .toArray(); // => [[1, 'ann@a.org'], [1, 'bob@b.org'], [2, 'cy@a.org']]
+ * ```
  */
 export function groupBy(keyOf: (value: unknown) => unknown): MakeOperator {
   return (output, scope) => {

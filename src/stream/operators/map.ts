@@ -28,6 +28,16 @@ export interface Concurrency {
  * - *State*: none but the calls under way.
  * - *Delivery*: each value once; what `fn` throws goes to the one who emitted the value.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const celsius = (fahrenheit: number) => ((fahrenheit - 32) * 5) / 9;
+ * await Stream.from([32, 212]).map(celsius).toArray(); // => [0, 100]
+ *
+ * const nameOf = async (id: number) => `user ${id}`; // asks a database, ten questions at a time
+ * await Stream.from([7, 8]).map(nameOf, { concurrency: 10 }).toArray(); // => ['user 7', 'user 8']
+ * ```
+ *
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a concurrency that is not an integer from 1.
  */
 export function map(fn: (value: unknown) => unknown, options: Concurrency = {}): MakeOperator {

@@ -4,17 +4,21 @@
 import type { Timer } from '../../core/clock.ts';
 import { durationMs } from '../../core/duration.ts';
 import type { Duration } from '../../core/duration.ts';
+import { MillraceError } from '../../core/errors.ts';
 import type { EventCell } from '../../core/event.ts';
-import { checkFunction, checkWhole } from '../../core/given.ts';
+import { checkWhole } from '../../core/given.ts';
 import { Detached } from '../detached.ts';
 import type { Gathering } from '../gathering.ts';
 import { keptEvent, loadedEvent, savedEvent } from '../kept-event.ts';
 import type { SavedEvent } from '../kept-event.ts';
 import type { MakeOperator, Memory, Operator, Output, Receive, Scope } from '../operator.ts';
 import { same } from '../same.ts';
+import { synchronous } from '../synchronous.ts';
 
 /** Largest group. */
 const MAX_COUNT = 1_000_000;
+/** How many may be open at once. */
+const MAX_GROUPS = 1_000_000;
 
 /** What groups there are. */
 export interface Grouping {
@@ -31,10 +35,34 @@ export interface Grouping {
  * - *Order*: kept within a group. A group goes on with the key, time and headers of its last value.
  * - *Back-pressure*: a value that does not complete a group is dealt with when it is in it; the one that does, when everything behind has dealt
  *   with the group. Of the groups whose time is up one goes on at a time; the others fill up meanwhile, to `count` at most.
- * - *State*: the open groups, per key of a keyed stream. `close` sends what is in them, `destroy` drops it, `drain` leaves them open. In an app they
+ * - *State*: the open groups, per key of a keyed stream; more than 1,000,000 of them: `MR_OVERFLOW`. `close` sends what is in them, `destroy` drops it, `drain` leaves them open. In an app they
  *   are saved with the commit; there a timeout is refused at start, since it would need a timer of the task.
  * - *Delivery*: each value once, in one group; in groups of one value per key, the others are left out. A group that fails, fails the value that
  *   completed it; when a timer sent it, the next `emit` into the graph (whose own value is taken all the same), `drain` or `close` rejects.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const files = ['a.png', 'b.csv', 'c.png', 'd.csv', 'e.png'];
+ * const key = (file: string) => file.slice(-3);
+ * await Stream.from(files).partition(2, { key }).toArray();
+ * // => [['a.png', 'c.png'], ['b.csv', 'd.csv'], ['e.png']]
+ * await Stream.from(files).partitionUnique(2, { key }).toArray();
+ * // => [['a.png', 'b.csv'], ['c.png', 'd.csv'], ['e.png']]
+ * ```
+ *
+ * ```ts
+ * import { Stream, VirtualClock } from 'millrace';
+ *
+ * const clock = new VirtualClock();
+ * const rows = new Stream<number>({ clock });
+ * const inserts = rows.take(100, { within: '1s' }).toArray();
+ * await rows.emitAll([1, 2]);
+ * await clock.advance(1_000); // not 100 rows, but a second
+ * await rows.emit(3);
+ * await rows.close();
+ * await inserts; // => [[1, 2], [3]]
+ * ```
  *
  * @param what Name of the operator, for errors.
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a count that is not an integer from 1 to 1,000,000, and for a timeout that is no duration.
@@ -43,10 +71,10 @@ export function partition<G>(
   what: string,
   count: number,
   gathering: Gathering<G>,
-  { groupOf, timeout }: Grouping = {},
+  { groupOf: given, timeout }: Grouping = {},
 ): MakeOperator {
   checkWhole(`the count of ${what}`, count, 1, MAX_COUNT);
-  if (groupOf !== undefined) checkFunction(`key of ${what}`, groupOf);
+  const groupOf = given === undefined ? undefined : synchronous(`key of ${what}`, given);
   const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout');
   return (output, scope) =>
     scope.kind === 'task'
@@ -118,6 +146,7 @@ class OpenGroups<G> implements Operator {
   readonly #scope: Scope;
   /** By key of the stream, then by group. In the order in which they were begun. */
   readonly #groups = new Map<string | undefined, Map<unknown, Group<G>>>();
+  #openGroups = 0;
   /** The open group where there are neither keys nor several groups. */
   #only: Group<G> | undefined;
   #forgetOnly: () => void = () => undefined;
@@ -217,6 +246,13 @@ class OpenGroups<G> implements Operator {
   };
 
   #open(event: EventCell | null, id: unknown): Group<G> {
+    if (this.#openGroups >= MAX_GROUPS)
+      throw new MillraceError(
+        'MR_OVERFLOW',
+        `${MAX_GROUPS} groups are open, and a value has come for another one; give a key with fewer different values, or a timeout that sends groups on before they are full`,
+        { details: { groups: MAX_GROUPS } },
+      );
+    this.#openGroups += 1;
     const of = event?.key?.id;
     let home = this.#groups.get(of);
     if (home === undefined) {
@@ -243,6 +279,7 @@ class OpenGroups<G> implements Operator {
   /** Its values go on, or nowhere; those that come belong to the next group. */
   #close(group: Group<G>): void {
     group.timer?.cancel();
+    this.#openGroups -= 1;
     const groups = this.#groups.get(group.of);
     groups?.delete(group.id);
     // Keys are remembered only while they have a group. Without keys there is one map, which the next group needs again.
@@ -287,6 +324,13 @@ class OpenGroups<G> implements Operator {
 
   /** Their time begins anew. */
   #load(saved: readonly SavedGroup[]): void {
+    const larger = saved.find(({ values }) => values.length >= this.#count);
+    if (larger !== undefined)
+      throw new MillraceError(
+        'MR_SNAPSHOT_INVALID',
+        `the snapshot holds a group of ${larger.values.length} values, and groups of ${this.#count} are full before; restore it into groups as large as those that it is of`,
+        { details: { count: this.#count } },
+      );
     for (const group of this.#all()) this.#close(group);
     for (const { id, values, event } of saved) {
       const group = this.#open(loadedEvent(event), id);

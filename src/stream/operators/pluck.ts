@@ -11,6 +11,14 @@ import type { MakeOperator } from '../operator.ts';
  * - *Back-pressure*: none of its own.
  * - *State*: none.
  * - *Delivery*: each value once. A field that is not there gives `undefined`; a value that has no fields fails with `MR_ARGUMENT_INVALID`.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const users = [{ id: 7, name: 'Ann', mail: 'ann@a.org' }];
+ * await Stream.from(users).pluck('mail').toArray(); // => ['ann@a.org']
+ * await Stream.from(users).pluck(['id', 'name']).toArray(); // => [[7, 'Ann']]
+ * ```
  */
 export function pluck(fields: PropertyKey | readonly PropertyKey[]): MakeOperator {
   return (output) =>

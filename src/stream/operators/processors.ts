@@ -13,6 +13,14 @@ import type { MakeOperator, Receive } from '../operator.ts';
  * - *Back-pressure*: as of `map`, one value at a time.
  * - *State*: none.
  * - *Delivery*: each value once; a value for which a function throws is not passed on, and the functions after that one are not called.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const trim = (text: string) => text.trim();
+ * const lower = (text: string) => text.toLowerCase();
+ * await Stream.from([' Ann', 'BOB ']).processors(trim, lower).toArray(); // => ['ann', 'bob']
+ * ```
  */
 export function processors(fns: readonly ((value: unknown) => unknown)[]): MakeOperator {
   for (const fn of fns) checkFunction('processors', fn);

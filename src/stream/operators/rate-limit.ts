@@ -13,8 +13,21 @@ import type { MakeOperator, Operator, Output, Receive, Scope } from '../operator
  * - *Order*: kept, also when emits were not awaited.
  * - *Back-pressure*: a value is dealt with when its turn has come and everything behind has dealt with it. Up to 10,000 values wait for their turn,
  *   then `MR_OVERFLOW`.
- * - *State*: when the last value went on. In an app it is the time of the task's machine, and begins anew with the task.
+ * - *State*: when the last value went on, one for all keys. In an app it is the time of the task's machine, and begins anew with the task.
  * - *Delivery*: each value once, as it came.
+ *
+ * ```ts
+ * import { Stream, VirtualClock } from 'millrace';
+ *
+ * const clock = new VirtualClock();
+ * const paths = new Stream<string>({ clock });
+ * const requests: string[] = [];
+ * paths.rateLimit('100ms').sink((path) => requests.push(`${path} at ${clock.monotonic()} ms`));
+ * const sent = paths.emitAll(['/a', '/b', '/c']);
+ * await clock.advance(200);
+ * await sent;
+ * requests; // => ['/a at 0 ms', '/b at 100 ms', '/c at 200 ms']
+ * ```
  *
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for an interval that is no duration.
  */

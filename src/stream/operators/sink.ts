@@ -14,6 +14,18 @@ import type { MakeOperator, Receive, SinkPort } from '../operator.ts';
  * - *State*: none.
  * - *Delivery*: functions: each value once in a process, at least once in an app, before its commit. Others: as they say.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const prices = new Map<string, number>();
+ * const quotes = new Stream<[item: string, price: number]>();
+ * const sink = quotes.sink(([item, price]) => prices.set(item, price));
+ * await quotes.emit(['oats', 3]);
+ * sink.destroy();
+ * await quotes.emit(['oats', 4]); // nobody listens any more
+ * prices.get('oats'); // => 3
+ * ```
+ *
  * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` for a target that is neither.
  */
 export function sink(target: unknown): MakeOperator {

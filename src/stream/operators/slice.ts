@@ -13,6 +13,14 @@ import type { MakeOperator } from '../operator.ts';
  * - *Delivery*: each value at most once, as it came. In a process, where there are no keys, the stream ends at `end`: what is behind is flushed
  *   and closed, and a source in front that nobody else listens to stops.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const lines = ['name,age', 'ann,42', 'bob,7'];
+ * await Stream.from(lines).slice(1).toArray(); // => ['ann,42', 'bob,7']
+ * await Stream.from(lines).slice(0, 1).toArray(); // => ['name,age']
+ * ```
+ *
  * @param over Called at `end`: nothing comes any more.
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a `start` or `end` that is not an integer from 0, and a `step` that is not one from 1.
  */

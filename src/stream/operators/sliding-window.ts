@@ -16,6 +16,16 @@ const MAX_SIZE = 1_000_000;
  * - *State*: the last `size` values, per key of a keyed stream.
  * - *Delivery*: each value in up to `size` windows. One that fails further down stays in those after it.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * // too hot twice in a row
+ * await Stream.from([85, 91, 95, 80])
+ *   .slidingWindow(2, { returnPartial: false })
+ *   .map((degrees) => degrees.every((each) => each > 90))
+ *   .toArray(); // => [false, true, false]
+ * ```
+ *
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a size that is not an integer from 1 to 1,000,000.
  */
 export function slidingWindow(size: number, returnPartial: boolean): MakeOperator {

@@ -3,11 +3,12 @@
  */
 import { MillraceError } from '../../core/errors.ts';
 import type { EventCell } from '../../core/event.ts';
-import { checkFunction, checkWhole } from '../../core/given.ts';
+import { checkWhole } from '../../core/given.ts';
 import { close, destroy } from '../ending.ts';
 import { Lane } from '../lane.ts';
 import type { LiveNode } from '../live-node.ts';
 import type { MakeOperator, Receive } from '../operator.ts';
+import { synchronous } from '../synchronous.ts';
 
 /** A sub-stream, as `Stream` makes it. */
 export interface SubStream {
@@ -27,15 +28,33 @@ export interface SubStream {
  *   values of its key are left out.
  * - *Delivery*: each value once, in a process only. What fails in a sub-stream fails the `emit`.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const messages = new Stream<{ user: string; text: string }>();
+ * const said = new Map<string, Promise<string[]>>();
+ * messages
+ *   .split(({ user }) => user)
+ *   .sink(([user, own]) => void said.set(user, own.pluck('text').toArray()));
+ * for (const [user, text] of [
+ *   ['ann', 'hi'],
+ *   ['bob', 'hello'],
+ *   ['ann', 'bye'],
+ * ] as const)
+ *   await messages.emit({ user, text });
+ * await messages.close();
+ * await said.get('ann'); // => ['hi', 'bye']
+ * ```
+ *
  * @param make Makes the stream of a key.
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a `maxKeys` that is not an integer from 1.
  */
 export function split(
-  key: (value: unknown) => unknown,
+  given: (value: unknown) => unknown,
   maxKeys: number,
   make: (key: unknown) => SubStream,
 ): MakeOperator {
-  checkFunction('split', key);
+  const key = synchronous('the key of split', given);
   checkWhole('maxKeys of split', maxKeys, 1);
   return (output) => {
     const streams = new Map<unknown, LiveNode>();

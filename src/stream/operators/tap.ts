@@ -13,6 +13,16 @@ import type { MakeOperator, Receive } from '../operator.ts';
  * - *Back-pressure*: as of `map`, one call at a time.
  * - *State*: none.
  * - *Delivery*: each value once; a value for which `fn` throws is not passed on.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * let done = 0;
+ * await Stream.from(['a.png', 'b.png'])
+ *   .tap(() => (done += 1))
+ *   .toArray(); // => ['a.png', 'b.png']
+ * done; // => 2
+ * ```
  */
 export function tap(fn: (value: unknown) => unknown): MakeOperator {
   checkFunction('tap', fn);

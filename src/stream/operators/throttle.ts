@@ -12,12 +12,27 @@ import type { MakeOperator, Memory, Operator, Output, Receive, Scope } from '../
  * Passes on a value, and leaves out those that come within `interval` of it. With `trailing` the last of these goes on when the interval is over, and
  * begins the next one.
  *
- * - *Order*: kept.
+ * - *Order*: kept; with `trailing` on a keyed stream within each key.
  * - *Back-pressure*: none of its own; a value that is left out, or held, is dealt with at once.
  * - *State*: when the last value went on, and the one that is held, per key of a keyed stream. `close` sends what is held, `drain` waits for it,
  *   `destroy` drops it. In an app intervals are of event time, and there is no `trailing`.
  * - *Delivery*: each value at most once, as it came. When one that was held fails, the next `emit` into the graph (whose own value is taken all the
  *   same), `drain` or `close` rejects.
+ *
+ * ```ts
+ * import { Stream, VirtualClock } from 'millrace';
+ *
+ * const clock = new VirtualClock();
+ * const degrees = new Stream<number>({ clock });
+ * const shown = degrees.throttle('1s').toArray();
+ * const withLast = degrees.throttle('1s', { trailing: true }).toArray();
+ * await degrees.emitAll([20, 21]);
+ * await clock.advance(1_000);
+ * await degrees.emit(22);
+ * await degrees.close();
+ * await shown; // => [20, 22]
+ * await withLast; // => [20, 21, 22]
+ * ```
  *
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for an interval that is no duration.
  */
@@ -33,7 +48,9 @@ function leading(intervalMs: number, output: Output, scope: Scope): Receive {
     const nowMs =
       scope.kind === 'task' && event !== null ? event.timestamp : scope.clock.monotonic();
     const lastMs = last.get(event);
-    if (typeof lastMs === 'number' && nowMs < lastMs + intervalMs) return;
+    // A clock that is behind what a snapshot remembers has begun anew. Event times may go back at any time.
+    const again = scope.kind === 'process' && typeof lastMs === 'number' && nowMs < lastMs;
+    if (!again && typeof lastMs === 'number' && nowMs < lastMs + intervalMs) return;
     last.set(event, nowMs);
     return output.next(value, event);
   };

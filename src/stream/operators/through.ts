@@ -27,6 +27,27 @@ export interface ThroughPort {
  *   far the tasks in front have come.
  * - *Delivery*: each value once: sent with the commit of the task in front, under the key, time and headers of its event.
  *
+ * ```ts
+ * import { App, unchecked } from 'millrace';
+ * import { TestApp } from 'millrace/testing';
+ *
+ * const app = new App('shop');
+ * const lines = app.topic('lines', { value: unchecked<string>() });
+ * const words = app.topic('words', { value: unchecked<string>() }); // others read it too
+ * const lengths: number[] = [];
+ * lines
+ *   .stream()
+ *   .map((line) => line.split(' '))
+ *   .flatten()
+ *   .through(words)
+ *   .sink((word) => lengths.push(word.length));
+ *
+ * await using t = await TestApp.start(app);
+ * await t.send(lines, 'to be or not');
+ * (await t.output(words)).map(({ value }) => value); // => ['to', 'be', 'or', 'not']
+ * lengths; // => [2, 2, 2, 3]
+ * ```
+ *
  * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` for what is no topic; `MR_NOT_IN_AN_APP` for a stream in a process, or of another app.
  */
 export function through(topic: unknown, from: GraphNode): GraphNode {

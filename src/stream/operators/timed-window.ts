@@ -24,18 +24,38 @@ const MAX_HELD = 1_000_000;
  *   next one ends `interval` after it has been dealt with. More than 1,000,000 values in open windows: `MR_OVERFLOW`.
  * - *State*: the open window, one per key of a keyed stream that has a value in it. `close` sends what is in it, `destroy` drops it, `drain` leaves
  *   it open. The timer keeps the process alive only while there is a value in it. Not in an app: windows of event time are tables there.
- * - *Delivery*: each value once, in one window. When a window fails, the next `emit` into the graph (whose own value is taken all the same), `drain`
- *   or `close` rejects.
+ * - *Delivery*: each value once, in one window; in windows of one value per key, the others are left out. When a window fails, the next `emit` into the
+ *   graph (whose own value is taken all the same), `drain` or `close` rejects.
  *
- * @throws {@link MillraceError} `MR_OPTION_INVALID` for an interval that is no duration.
+ * ```ts
+ * import { Stream, VirtualClock } from 'millrace';
+ *
+ * const clock = new VirtualClock();
+ * const visits = new Stream<string>({ clock });
+ * const perMinute = visits
+ *   .timedWindow('1m')
+ *   .map((all) => all.length)
+ *   .toArray();
+ * const pages = visits.timedWindowUnique('1m').toArray();
+ * await clock.advance(0); // the first window
+ * await visits.emitAll(['/', '/about', '/']);
+ * await clock.advance(120_000);
+ * await visits.close();
+ * await perMinute; // => [0, 3, 0]
+ * await pages; // => [[], ['/', '/about'], []]
+ * ```
+ *
+ * @throws {@link MillraceError} `MR_OPTION_INVALID` for an interval that is no duration of at least 1 ms.
  */
 export function timedWindow<G>(interval: Duration, gathering: Gathering<G>): MakeOperator {
-  const intervalMs = durationMs(interval, 'interval');
+  const intervalMs = durationMs(interval, 'interval', 1);
   return (output, scope) => new OpenWindows(intervalMs, gathering, output, scope);
 }
 
 interface Window<G> {
   readonly gathered: G;
+  /** How many values are in it. */
+  size: number;
   /** Of its last value. */
   event: EventCell | null;
 }
@@ -123,14 +143,16 @@ class OpenWindows<G> implements Operator {
   #add(value: unknown, event: EventCell | null): void {
     let window = this.#windows.get(event?.key?.id);
     if (window === undefined) {
-      window = { gathered: this.#gathering.start(), event: null };
+      window = { gathered: this.#gathering.start(), size: 0, event: null };
       this.#windows.set(event?.key?.id, window);
     }
-    this.#gathering.add(window.gathered, value);
+    const before = this.#held;
+    const size = this.#gathering.add(window.gathered, value);
+    this.#held += size - window.size;
+    window.size = size;
     window.event = keptEvent(event);
-    this.#held += 1;
     // The process has something to stay for.
-    if (this.#held === 1 && this.#timer !== undefined)
+    if (before === 0 && this.#timer !== undefined)
       this.#arm(Math.max(0, this.#dueMs - this.#scope.clock.monotonic()));
   }
 
@@ -160,7 +182,7 @@ class OpenWindows<G> implements Operator {
   #send(): void | Promise<void> {
     const windows: Window<G>[] =
       this.#held === 0
-        ? [{ gathered: this.#gathering.start(), event: null }]
+        ? [{ gathered: this.#gathering.start(), size: 0, event: null }]
         : [...this.#windows.values()];
     this.#windows = new Map();
     this.#held = 0;

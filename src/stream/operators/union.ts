@@ -10,6 +10,17 @@ import type { MakeOperator } from '../operator.ts';
  * - *Back-pressure*: none of its own.
  * - *State*: none.
  * - *Delivery*: each value once, as it came.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const [keyboard, mouse] = [new Stream<string>(), new Stream<string>()];
+ * const input = keyboard.union(mouse).toArray();
+ * await keyboard.emit('Enter');
+ * await mouse.emit('click');
+ * await Promise.all([keyboard.close(), mouse.close()]);
+ * await input; // => ['Enter', 'click']
+ * ```
  */
 export function union(): MakeOperator {
   return (output) => ({

@@ -1,9 +1,10 @@
 /**
  * @module
  */
-import { checkFunction, checkWhole } from '../../core/given.ts';
+import { checkWhole } from '../../core/given.ts';
 import type { MakeOperator } from '../operator.ts';
 import { same } from '../same.ts';
+import { synchronous } from '../synchronous.ts';
 
 /** How many keys are remembered when nothing else is asked for. */
 const DEFAULT_SIZE = 100_000;
@@ -20,13 +21,23 @@ const MAX_SIZE = 2 ** 24 - 1;
  * - *State*: up to `maxsize` keys, per key of a keyed stream. In an app they are plain data, and objects are never the same.
  * - *Delivery*: each value at most once, as it came. One that fails further down counts as seen.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * // a sender that tries again when it hears no answer
+ * await Stream.from([{ id: 'm1' }, { id: 'm2' }, { id: 'm1' }])
+ *   .unique({ key: ({ id }) => id, maxsize: 1_000 })
+ *   .pluck('id')
+ *   .toArray(); // => ['m1', 'm2']
+ * ```
+ *
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a `maxsize` that is not an integer from 1 to 16,777,215.
  */
 export function unique(
-  key: ((value: unknown) => unknown) | undefined,
+  given: ((value: unknown) => unknown) | undefined,
   maxsize: number | undefined,
 ): MakeOperator {
-  if (key !== undefined) checkFunction('key of unique', key);
+  const key = given === undefined ? undefined : synchronous('key of unique', given);
   if (maxsize !== undefined) checkWhole('maxsize of unique', maxsize, 1, MAX_SIZE);
   return (output, scope) =>
     scope.kind === 'task'

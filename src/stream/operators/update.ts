@@ -13,6 +13,20 @@ import type { MakeOperator, TablePort } from '../operator.ts';
  * - *State*: the table's.
  * - *Delivery*: each event changes its row once, in the commit that it belongs to.
  *
+ * ```ts
+ * import { App, unchecked } from 'millrace';
+ * import { TestApp } from 'millrace/testing';
+ *
+ * const app = new App('shop');
+ * const orders = app.topic('orders', { key: unchecked<string>(), value: unchecked<number>() });
+ * const spent = app.table('spent', { default: () => 0 });
+ * orders.stream().update(spent, (sum, total) => sum + total);
+ *
+ * await using t = await TestApp.start(app);
+ * for (const total of [20, 22]) await t.send(orders, total, { key: 'ann' });
+ * t.table(spent).get('ann'); // => 42
+ * ```
+ *
  * @throws {@link MillraceError} `MR_ARGUMENT_INVALID` for what is no table. Bringing it to life in a process throws `MR_NOT_IN_AN_APP`.
  */
 export function update(

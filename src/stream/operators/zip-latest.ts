@@ -29,6 +29,20 @@ interface Row {
  *   10,000 values wait.
  * - *State*: those that are held, and the newest value of each of the others, per key of a keyed stream.
  * - *Delivery*: each value of the first input once. `close` drops those for which the others have never come.
+ *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const orders = new Stream<string>();
+ * const till = new Stream<number>();
+ * const receipts = orders.zipLatest(till).toArray();
+ * await orders.emit('oats'); // no till is open yet
+ * await till.emit(1);
+ * await till.emit(2);
+ * await orders.emit('rye');
+ * await Promise.all([orders.close(), till.close()]);
+ * await receipts; // => [['oats', 1], ['rye', 2]]
+ * ```
  */
 export function zipLatest(inputs: number): MakeOperator {
   return (output, scope) =>

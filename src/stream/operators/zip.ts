@@ -27,6 +27,14 @@ const MAX_SIZE = 2 ** 24;
  *   at once. A tuple that becomes complete because an input was disconnected goes on by itself; if it fails, the next `emit` into the graph, `drain` or
  *   `close` rejects.
  *
+ * ```ts
+ * import { Stream } from 'millrace';
+ *
+ * const questions = Stream.from(['2 + 2', '3 * 3']);
+ * const answers = Stream.from([4, 9, 16]);
+ * await questions.zip(answers).toArray(); // => [['2 + 2', 4], ['3 * 3', 9]]
+ * ```
+ *
  * @param over Called when nothing can come any more.
  * @throws {@link MillraceError} `MR_OPTION_INVALID` for a maxsize that is not an integer from 1 to 16,777,216.
  */

@@ -15,8 +15,8 @@ export function dot({ nodes, edges }: Picture, rankdir: Direction): string {
   const lines = [
     'digraph {',
     `  rankdir=${rankdir};`,
-    '  node [fontname="Helvetica,Arial,sans-serif"];',
-    '  edge [fontname="Helvetica,Arial,sans-serif", fontsize=10];',
+    '  node [fontname="Helvetica"];',
+    '  edge [fontname="Helvetica", fontsize=10];',
   ];
   // Those that join point where the graph leads.
   const turned = `, orientation=${rankdir === 'LR' ? 270 : 180}`;

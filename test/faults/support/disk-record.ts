@@ -145,10 +145,25 @@ class Names {
   }
 }
 
-/** The disk as the process saw it in the end: everything that it has done. */
-export function wholeImage(base: Files, events: readonly DiskEvent[]): Files {
-  const { names } = replay(base, events);
-  return new Map([...names.files()].map(([path, file]) => [path, bytesOf(file, file.writes, 0)]));
+/**
+ * Whether the files are what the record says. A write is noted before it is made, and the process may have been killed in between by another thread, so the
+ * last write of each file may be missing, in whole or in part. Returns the path of one that differs.
+ */
+export function differsFrom(
+  base: Files,
+  events: readonly DiskEvent[],
+  read: (path: string) => Buffer,
+): string | undefined {
+  for (const [path, file] of replay(base, events).names.files()) {
+    const expected = bytesOf(file, file.writes, 0);
+    const found = read(path);
+    const last = file.writes.at(-1);
+    const filled = Buffer.alloc(expected.length);
+    found.copy(filled);
+    if (last !== undefined) last.bytes.copy(filled, last.at);
+    if (found.length > expected.length || !filled.equals(expected)) return path;
+  }
+  return undefined;
 }
 
 /**

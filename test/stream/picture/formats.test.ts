@@ -27,8 +27,8 @@ function pipeline(): Stream<number> {
 test('in the language of Graphviz', () => {
   expect(pipeline().visualize()).toBe(`digraph {
   rankdir=LR;
-  node [fontname="Helvetica,Arial,sans-serif"];
-  edge [fontname="Helvetica,Arial,sans-serif", fontsize=10];
+  node [fontname="Helvetica"];
+  edge [fontname="Helvetica", fontsize=10];
   n0 [label="source numbers", shape=ellipse];
   n1 [label="take 2\\npairs", shape=diamond];
   n2 [label="flatten", shape=ellipse];
