@@ -240,7 +240,7 @@ export const mutants: readonly Mutant[] = [
     mistake: 'a producer that was opened again elsewhere may go on',
     edits: [
       {
-        file: 'src/broker/log/producers.ts',
+        file: 'src/broker/producer-state.ts',
         find: 'if (epoch !== there.epoch)',
         replace: 'if (epoch > there.epoch)',
       },
