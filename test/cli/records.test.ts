@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { Interrupted } from '../../src/cli/terminal.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { msgpack } from '../../src/index.ts';
 import { append, run, runJson, withDirectory, withLog } from './support.ts';
 
@@ -35,7 +36,10 @@ beforeAll(async () => {
       { value: '{"n":0}', key: 'ann', timestamp: 1_000, headers: { trace: 'abc' } },
       { value: '{"n":1}', key: 'bob', timestamp: 2_000, partition: 1 },
     ]);
+    // Of frames that came in one millisecond nobody knows which was first.
+    await nextMillisecond();
     await append(log, 'orders', [{ value: '{"n":2}', key: 7, timestamp: 3_000 }]);
+    await nextMillisecond();
     await append(log, 'orders', [{ value: null, key: 'ann', timestamp: 4_000, partition: 1 }]);
     await append(log, 'raw', [{ value: new Uint8Array([255, 0]), timestamp: 5 }]);
     await append(log, 'packed', [{ value: msgpack.encode({ at: new Date(0), big: 1n }) }]);
@@ -43,6 +47,11 @@ beforeAll(async () => {
     await append(log, 'odd', [{ value: 'abc' }]);
   });
 });
+
+async function nextMillisecond(): Promise<void> {
+  const clock = systemClock();
+  for (const now = clock.now(); clock.now() <= now;) await clock.turn();
+}
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
