@@ -15,7 +15,7 @@ import type { Timer } from '../../src/core/clock.ts';
 import { MillraceError } from '../../src/core/errors.ts';
 import { Stream } from '../../src/stream/stream.ts';
 import { codeOf, codeOfRejection, into, isSettled } from '../stream/helpers.ts';
-import { gate, rejection, resources, turn, until } from './support.ts';
+import { gate, rejection, openSockets, turn, until } from './support.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
@@ -43,7 +43,7 @@ describe('httpServer', () => {
     });
 
   test('answers when the value has been dealt with', async () => {
-    const before = resources();
+    const before = openSockets();
     const source = httpServer({ port: 0 });
     const { fn, values, open } = gate();
     source.sink(fn);
@@ -56,7 +56,7 @@ describe('httpServer', () => {
     expect([response.status, await response.text()]).toEqual([200, 'OK']);
     expect(values).toEqual([Buffer.from('a body')]);
     await source.close();
-    await until(() => resources()['TCPServerWrap'] === before['TCPServerWrap']);
+    await until(() => openSockets() <= before);
   });
 
   test('answers 500 when it failed, without telling why, and goes on', async () => {
