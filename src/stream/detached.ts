@@ -91,6 +91,22 @@ export class Detached {
     this.report();
   }
 
+  /**
+   * Resolves when everything is finished, what was accepted meanwhile too: those that wait for room in front of an operator are not counted yet, and nobody
+   * else waits for them when only a part of the graph ends. Rejects with the first failure, then.
+   */
+  async finished(): Promise<void> {
+    const errors: unknown[] = [];
+    do
+      try {
+        await this.settled();
+      } catch (error) {
+        errors.push(error);
+      }
+    while (!this.idle);
+    if (errors.length > 0) throw errors[0];
+  }
+
   /** The operator has ended, and nobody asks any more. */
   close(): void {
     this.#closed = true;
